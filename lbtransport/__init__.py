@@ -1,0 +1,43 @@
+"""A load balancer that lives inside the HTTP client.
+
+A program calls ``http://orders/...``; a transport of ours for requests, httpx or httpx2
+selects a backend, sends the request straight to it, learns from how it went, and
+repeats elsewhere what failed and may be repeated.
+
+This package is the core, which imports no client:
+
+- `LoadBalancer`, `Backend`, `RetryPolicy`, `HealthPolicy`, `options` say what to do,
+- `Selection`, `Outcome`, `ServiceStats` and `BackendStats` come back.
+
+The transports are in `lbtransport.requests`, `lbtransport.httpx` and
+`lbtransport.httpx2`, the events in `lbtransport.events`.
+"""
+
+from __future__ import annotations
+
+from lbtransport._errors import (
+    ConfigurationError,
+    LoadBalancingError,
+    NoBackendsAvailable,
+)
+from lbtransport._options import options
+from lbtransport._selection import Selection
+from lbtransport._types import Backend, BackendStats, Outcome, ServiceStats
+from lbtransport.health import HealthPolicy
+from lbtransport.load_balancer import LoadBalancer
+from lbtransport.retry import RetryPolicy
+
+__all__ = [
+    "Backend",
+    "BackendStats",
+    "ConfigurationError",
+    "HealthPolicy",
+    "LoadBalancer",
+    "LoadBalancingError",
+    "NoBackendsAvailable",
+    "Outcome",
+    "RetryPolicy",
+    "Selection",
+    "ServiceStats",
+    "options",
+]

@@ -1,0 +1,125 @@
+"""Telling others what happened: subscribers, the log, and whoever waits for a change.
+
+Events are noted under the balancer's lock and announced after it was let go, so a
+subscriber may call the balancer, and a slow one holds nobody's lock.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from lbtransport import events
+from lbtransport._types import Signal
+
+_balancer_log = logging.getLogger("lbtransport.balancer")
+_health_log = logging.getLogger("lbtransport.health")
+
+
+class Announcer:
+    """The listeners of one service.  Thread-safe.
+
+    Attributes:
+        noted: Events that `announce` is to tell.
+        watchers: Signals that it is to give; whoever finds both empty need not call it.
+    """
+
+    def __init__(self) -> None:
+        """Have no listeners."""
+        self._lock = threading.Lock()
+        self._subscribers: tuple[Callable[[events.Event], Any], ...] = ()
+        self.watchers: list[Signal] = []  # guarded by _lock
+        self.noted: deque[events.Event] = deque()
+
+    def note(self, event: events.Event) -> None:
+        """Keep an event for the next `announce`; takes no lock."""
+        self.noted.append(event)
+
+    def announce(self) -> None:
+        """Tell what was noted.  Not to be called under the balancer's lock."""
+        while self.noted:
+            try:
+                event = self.noted.popleft()
+            except IndexError:  # another thread was quicker
+                break
+            _log(event)
+            for callback in self._subscribers:
+                try:
+                    callback(event)
+                except Exception:  # noqa: BLE001 - a subscriber's bug must not fail a request
+                    _balancer_log.exception("subscriber failed event=%r", event)
+        if self.watchers:
+            with self._lock:
+                watchers = self.watchers.copy()
+                self.watchers.clear()
+            for signal in watchers:
+                signal.set()
+
+    def subscribe(self, callback: Callable[[events.Event], Any]) -> Callable[[], None]:
+        """Have `callback` called with each event; return what ends that."""
+        with self._lock:
+            self._subscribers = (*self._subscribers, callback)
+
+        def unsubscribe() -> None:
+            with self._lock:
+                self._subscribers = tuple(
+                    other for other in self._subscribers if other is not callback
+                )
+
+        return unsubscribe
+
+    def watch(self) -> Signal:
+        """Return a signal that is given at the next change of the service."""
+        signal = Signal()
+        with self._lock:
+            self.watchers.append(signal)
+        return signal
+
+    def unwatch(self, signal: Signal) -> None:
+        """Forget a signal that nobody waits for any more."""
+        with self._lock:
+            if signal in self.watchers:
+                self.watchers.remove(signal)
+
+    def reset_after_fork(self) -> None:
+        """Forget, in the child, the parent's waiting threads; subscribers stay."""
+        self._lock = threading.Lock()
+        self.watchers.clear()
+        self.noted.clear()
+
+
+def _log(event: events.Event) -> None:
+    match event:
+        case events.BackendEjected(service, backend, reason, seconds):
+            _health_log.info(
+                "backend ejected service=%s backend=%s reason=%s for=%.1fs",
+                service,
+                backend.url,
+                reason,
+                seconds,
+            )
+        case events.BackendReturned(service, backend):
+            _health_log.info(
+                "backend returned service=%s backend=%s", service, backend.url
+            )
+        case events.BackendThrottled(service, backend, seconds):
+            _health_log.info(
+                "backend throttled service=%s backend=%s for=%.1fs",
+                service,
+                backend.url,
+                seconds,
+            )
+        case events.PanicEntered(service):
+            _health_log.warning(
+                "panic entered, no backend is usable, health is ignored service=%s",
+                service,
+            )
+        case events.PanicLeft(service):
+            _health_log.warning("panic left service=%s", service)
+        case events.AttemptRetried():
+            pass  # logged where it was decided, with what is known there
+        case _:
+            _balancer_log.info("%r", event)

@@ -1,0 +1,171 @@
+"""The table of a service's backends, and the state of each that survives every update.
+
+Discovery replaces the list again and again.
+A backend whose URL is still in it keeps its counters, its circuit and what its
+strategy knows of it; only its attributes (weight, zone, headers) become the new ones.
+
+Not thread-safe: the balancer's lock guards it.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from lbtransport._errors import ConfigurationError
+from lbtransport._types import Backend
+from lbtransport.health import Circuit
+
+logger = logging.getLogger("lbtransport.balancer")
+
+
+class BackendState:
+    """What is known of one backend; also a strategy's `Member`."""
+
+    __slots__ = (
+        "backend",
+        "circuit",
+        "failures",
+        "in_flight",
+        "is_draining",
+        "is_removed",
+        "last_used_at",
+        "latency",
+        "marked",
+        "strategy_state",
+        "throttled_until",
+        "total",
+        "waiting",
+    )
+
+    def __init__(self, backend: Backend) -> None:
+        """Start idle, healthy and unknown."""
+        self.backend = backend
+        self.circuit = Circuit()
+        self.in_flight = 0
+        self.waiting = 0
+        self.total = 0
+        self.failures = 0
+        self.latency: float | None = None
+        self.last_used_at: float | None = None
+        self.throttled_until = -math.inf
+        self.marked: bool | None = None  # the operator's word; None: the evidence's
+        self.is_draining = False
+        self.is_removed = False
+        self.strategy_state: Any = None
+
+    def idle_copy(self) -> BackendState:
+        """Return the same state with nothing in flight, for the child of a fork.
+
+        The parent's selections hold on to the original, so what they release later
+        does not count here.
+        """
+        copy = BackendState(self.backend)
+        for name in self.__slots__:
+            setattr(copy, name, getattr(self, name))
+        copy.in_flight = copy.waiting = 0
+        copy.circuit.is_on_trial = False
+        return copy
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What an update changed in the table."""
+
+    added: tuple[BackendState, ...]
+    removed: tuple[BackendState, ...]
+
+
+class BackendTable:
+    """The backends of one service, in the order in which they were added."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._states: dict[str, BackendState] = {}
+
+    def __iter__(self) -> Iterator[BackendState]:
+        """Iterate over the states, oldest first."""
+        return iter(self._states.values())
+
+    def __len__(self) -> int:
+        """Return the number of backends."""
+        return len(self._states)
+
+    def find(self, url: str | Backend) -> BackendState:
+        """Return the state of a backend.
+
+        Raises:
+            KeyError: If no backend has this URL.
+        """
+        key = url.url if isinstance(url, Backend) else _normalised(url)
+        try:
+            return self._states[key]
+        except KeyError:
+            raise KeyError(
+                f"{key!r} is no backend here; the backends are: "
+                f"{', '.join(self._states) or 'none'}"
+            ) from None
+
+    def add(self, backend: Backend) -> Difference:
+        """Add a backend, or give one that is there its new attributes."""
+        state = self._states.get(backend.url)
+        if state is not None:
+            state.backend = backend
+            return Difference((), ())
+        state = self._states[backend.url] = BackendState(backend)
+        return Difference((state,), ())
+
+    def remove(self, url: str | Backend) -> Difference:
+        """Remove a backend.
+
+        Raises:
+            KeyError: If no backend has this URL.
+        """
+        state = self.find(url)
+        del self._states[state.backend.url]
+        state.is_removed = True
+        return Difference((), (state,))
+
+    def update(self, backends: Iterable[Backend]) -> Difference:
+        """Make `backends` the whole table; those that stay keep their state."""
+        wanted = unique(backends)
+        removed = [
+            self.remove(state.backend)
+            for state in list(self)
+            if state.backend.url not in wanted
+        ]
+        added = [self.add(backend) for backend in wanted.values()]
+        return Difference(
+            tuple(state for difference in added for state in difference.added),
+            tuple(state for difference in removed for state in difference.removed),
+        )
+
+    def reset_after_fork(self) -> None:
+        """Forget what is in flight: it belongs to the parent."""
+        self._states = {url: state.idle_copy() for url, state in self._states.items()}
+
+
+def unique(backends: Iterable[Backend]) -> dict[str, Backend]:
+    """Return the backends by URL; of the same URL twice, the last one counts."""
+    found: dict[str, Backend] = {}
+    repeated: list[str] = []
+    for backend in backends:
+        if backend.url in found:
+            repeated.append(backend.url)
+        found[backend.url] = backend
+    if repeated:
+        logger.warning(
+            "backend listed more than once, its last attributes count backends=%s",
+            ", ".join(sorted(set(repeated))),
+        )
+    return found
+
+
+def _normalised(url: str) -> str:
+    try:
+        return Backend(url).url
+    except ConfigurationError as error:
+        raise KeyError(str(error)) from None

@@ -1,0 +1,211 @@
+"""The course of an exchange after something failed: whether, when and where again.
+
+`retry` says what may be repeated at all; tenacity, ours or the user's, says whether it
+is and after which wait; the balancer says on which backend.
+This module brings the three together, for one exchange.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Generator, Hashable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import tenacity
+from tenacity.asyncio import _portable_async_sleep
+
+from lbtransport._balancer import Balancer
+from lbtransport._effects import Call, Effect, Sleep
+from lbtransport._errors import NoBackendsAvailable
+from lbtransport._selection import Selection
+from lbtransport._types import Backend, Fault, Outcome
+from lbtransport.events import AttemptRetried
+from lbtransport.retry import Plan, Repeatable, Standing
+
+logger = logging.getLogger("lbtransport.retry")
+
+_USUAL_SLEEPS = (tenacity.nap.sleep, _portable_async_sleep)
+
+
+class Job(Repeatable, Protocol):
+    """One caller's request, as far as an exchange must understand it."""
+
+    @property
+    def key(self) -> Hashable:
+        """What the caller wants to be spread by."""
+        ...
+
+    @property
+    def deadline(self) -> float | None:
+        """Seconds for the whole exchange; None if it may take for ever."""
+        ...
+
+    def status_of(self, response: Any) -> int | None:
+        """Return the status of a response; None if it has none."""
+        ...
+
+    def outcome_of(self, response: Any, balancer: Balancer) -> Outcome:
+        """Return what a response says of the backend that gave it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One send to one backend and what came of it: a response or an error."""
+
+    backend: Backend
+    outcome: Outcome
+    response: Any
+    error: Exception | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The end of the exchange: this is what the caller gets."""
+
+    response: Any
+
+
+class Course:
+    """The retries of one exchange."""
+
+    def __init__(self, balancer: Balancer, plan: Plan, job: Job) -> None:
+        """Begin with nothing tried."""
+        self._balancer = balancer
+        self._plan = plan
+        self._job = job
+        self._tried: list[Backend] = []
+        self._has_repeated_timeout = False
+        self._may_overrule_evidence = False
+        self._standing = Standing(balancer.rng)
+        # Callbacks that await would mix up the calls of one shared object, so a user's
+        # own is copied for each exchange (tenacity#93).
+        self._retrying = plan.retrying.copy() if plan.is_own else plan.retrying
+        self._retrying.begin()
+        self._call = tenacity.RetryCallState(
+            self._retrying, None, (self._standing,), {}
+        )
+
+    def begin(self) -> Generator[Effect, Any, None]:
+        """Let a user's own tenacity object see the first attempt coming."""
+        yield Call(self._retrying.iter, (self._call,))
+
+    def consider(
+        self, attempt: Attempt, ends_at: float
+    ) -> Generator[Effect, Any, Answer | float]:
+        """Decide what follows an attempt.
+
+        Args:
+            attempt: The last one.
+            ends_at: Instant of the deadline; infinity if there is none.
+
+        Returns:
+            The answer for the caller, or the seconds to wait before the next attempt.
+
+        Raises:
+            Exception: The attempt's error, if it ended the exchange.
+        """
+        self._tried.append(attempt.backend)
+        if not self._may_repeat(attempt):
+            if attempt.error is not None:
+                raise attempt.error
+            return Answer(attempt.response)
+        outcome = attempt.outcome
+        now = self._balancer.clock.monotonic()
+        self._standing.has_untried = self._balancer.has_untried(self._tried)
+        self._standing.retry_after = max(0.0, (outcome.until or now) - now)
+        self._standing.remaining = ends_at - now
+        self._may_overrule_evidence = outcome.is_unsent
+        if attempt.error is None:
+            self._call.set_result(attempt.response)
+        else:
+            error = attempt.error
+            self._call.set_exception((type(error), error, error.__traceback__))
+        if self._plan.is_own:
+            step = yield Call(self._retrying.iter, (self._call,))
+        else:
+            step = self._retrying.iter(self._call)
+        if not isinstance(step, tenacity.DoSleep):
+            return Answer(step)
+        self._announce(attempt, float(step))
+        self._call.prepare_for_next_attempt()
+        return float(step)
+
+    def wait(self, seconds: float) -> Generator[Effect, Any, None]:
+        """Wait, and tell a user's own tenacity object that the next attempt begins."""
+        sleep = self._retrying.sleep
+        by = None if sleep in _USUAL_SLEEPS else sleep
+        if seconds > 0 or by is not None:
+            yield Sleep(seconds, by)
+        if self._plan.is_own:
+            yield Call(self._retrying.iter, (self._call,))
+
+    def select_next(self, error: Exception | None) -> Selection:
+        """Select the backend of the next attempt.
+
+        Untried ones first; when all were tried a new round begins, in which the one
+        that failed last comes last.
+
+        Args:
+            error: What the last attempt failed with, if it did not answer.
+
+        Raises:
+            Exception: `error`, if no backend is left at all.
+        """
+        last = self._tried[-1]
+        select, key = self._balancer.select, self._job.key
+        try:
+            return select(
+                key, self._tried, against_evidence=self._may_overrule_evidence
+            )
+        except NoBackendsAvailable:
+            self._tried = []
+        try:
+            return select(key, (last,))
+        except NoBackendsAvailable:
+            pass
+        try:
+            return select(key)
+        except NoBackendsAvailable:
+            if error is not None:
+                raise error from None
+            raise
+
+    def _may_repeat(self, attempt: Attempt) -> bool:
+        """Tell whether repeating is safe, and whether it helps."""
+        status = None
+        if attempt.error is None:
+            status = self._job.status_of(attempt.response)
+        if not self._plan.may_repeat(attempt.outcome, status, self._job):
+            return False
+        if attempt.outcome.fault is not Fault.RESPONSE_TIMEOUT:
+            return True
+        # A slow fleet that is asked twice gets slower: once at most, and not at all
+        # while the others time out too.
+        if self._has_repeated_timeout:
+            return False
+        self._has_repeated_timeout = True
+        return not self._balancer.timeouts_are_widespread(attempt.backend)
+
+    def _announce(self, attempt: Attempt, wait: float) -> None:
+        number = self._call.attempt_number
+        logger.debug(
+            "attempt failed service=%s backend=%s attempt=%d reason=%s wait=%.3fs",
+            self._balancer.name,
+            attempt.backend.url,
+            number,
+            attempt.outcome.reason,
+            wait,
+        )
+        announcer = self._balancer.announcer
+        announcer.note(
+            AttemptRetried(
+                self._balancer.name,
+                attempt.backend,
+                attempt.outcome.reason,
+                number,
+                wait,
+            )
+        )
+        announcer.announce()

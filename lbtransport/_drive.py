@@ -1,0 +1,216 @@
+"""The drivers: they perform the effects of a generator, for threads and for tasks.
+
+This is the only code of the package that exists twice.
+Keep the two in step, line by line: a test runs the same script through both and
+compares the traces.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import sys
+import threading
+import time
+from collections.abc import Callable, Generator
+from typing import Any, Protocol, TypeVar
+
+from lbtransport._effects import (
+    Call,
+    Check,
+    Close,
+    Effect,
+    Resolve,
+    Send,
+    Sleep,
+    Wait,
+)
+from lbtransport._errors import ConfigurationError
+from lbtransport._types import Backend, Signal
+
+T = TypeVar("T")
+
+
+class Courier(Protocol):
+    """Sends one request, and closes responses, for a thread."""
+
+    def send(self, backend: Backend, timeout: float | None) -> Any:
+        """Send the request to `backend`; return the response, its body unread."""
+        ...
+
+    def close(self, response: Any) -> None:
+        """Close a response that nobody will see."""
+        ...
+
+
+class AsyncCourier(Protocol):
+    """Sends one request, and closes responses, for a task."""
+
+    async def send(self, backend: Backend, timeout: float | None) -> Any:
+        """Send the request to `backend`; return the response, its body unread."""
+        ...
+
+    async def close(self, response: Any) -> None:
+        """Close a response that nobody will see."""
+        ...
+
+
+def drive(steps: Generator[Effect, Any, T], courier: Courier | None = None) -> T:
+    """Run `steps` to their end in this thread; return what they return.
+
+    Args:
+        steps: Yields effects.
+        courier: Performs Send and Close.
+    """
+    try:
+        effect = next(steps)
+        while True:
+            try:
+                result = perform(effect, courier)
+            except BaseException as error:  # noqa: BLE001 - the generator's to judge
+                effect = steps.throw(error)
+            else:
+                effect = steps.send(result)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]  # StopIteration is not generic
+
+
+async def drive_async(
+    steps: Generator[Effect, Any, T], courier: AsyncCourier | None = None
+) -> T:
+    """Run `steps` to their end in this task; return what they return.
+
+    Args:
+        steps: Yields effects.
+        courier: Performs Send and Close.
+    """
+    try:
+        effect = next(steps)
+        while True:
+            try:
+                result = await perform_async(effect, courier)
+            except BaseException as error:  # noqa: BLE001 - the generator's to judge
+                effect = steps.throw(error)
+            else:
+                effect = steps.send(result)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]  # StopIteration is not generic
+
+
+def perform(effect: Effect, courier: Courier | None) -> Any:
+    """Perform one effect in this thread."""
+    match effect:
+        case Send(backend, timeout):
+            assert courier is not None
+            return courier.send(backend, timeout)
+        case Close(response):
+            assert courier is not None
+            return courier.close(response)
+        case Sleep(seconds, by):
+            return _returned(by(seconds), by) if by else time.sleep(seconds)
+        case Wait(signal, timeout):
+            return _wait(signal, timeout)
+        case Call(function, arguments):
+            return _returned(function(*arguments), function)
+        case Check(checker, backend):
+            return _returned(checker(backend), checker)
+        case Resolve(resolver):
+            return _returned(resolver.resolve(), resolver)
+
+
+async def perform_async(effect: Effect, courier: AsyncCourier | None) -> Any:
+    """Perform one effect in this task, under asyncio or trio."""
+    match effect:
+        case Send(backend, timeout):
+            assert courier is not None
+            return await courier.send(backend, timeout)
+        case Close(response):
+            assert courier is not None
+            return await courier.close(response)
+        case Sleep(seconds, by):
+            return await (_slept(by, seconds) if by else _sleep_async(seconds))
+        case Wait(signal, timeout):
+            return await _wait_async(signal, timeout)
+        case Call(function, arguments):
+            return await _awaited(function(*arguments))
+        case Check(checker, backend):
+            return await _awaited(checker(backend))
+        case Resolve(resolver):
+            return await _awaited(resolver.resolve())
+
+
+def _returned(result: Any, function: object) -> Any:
+    """Return a result, which a thread cannot await."""
+    if inspect.isawaitable(result):
+        if inspect.iscoroutine(result):
+            result.close()
+        raise ConfigurationError(
+            f"{function!r} must be awaited, and a synchronous client cannot: give it "
+            f"a synchronous one (tenacity.Retrying, a plain function)"
+        )
+    return result
+
+
+async def _awaited(result: Any) -> Any:
+    return await result if inspect.isawaitable(result) else result
+
+
+async def _slept(by: Callable[[float], Any], seconds: float) -> Any:
+    if not inspect.iscoroutinefunction(by):
+        raise ConfigurationError(
+            f"sleep={by!r} would block the event loop: give an async function, or "
+            f"leave `sleep` away"
+        )
+    return await by(seconds)
+
+
+def _wait(signal: Signal, timeout: float | None) -> bool:
+    woken = threading.Event()
+    signal.listen(woken.set)
+    return woken.wait(timeout)
+
+
+async def _wait_async(signal: Signal, timeout: float | None) -> bool:
+    trio = _running_trio()
+    if trio is not None:
+        return await _wait_trio(trio, signal, timeout)
+    loop = asyncio.get_running_loop()
+    woken = asyncio.Event()
+
+    def wake() -> None:
+        # The loop may be closed by the time that somebody gives the signal.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(woken.set)
+
+    signal.listen(wake)
+    try:
+        await asyncio.wait_for(woken.wait(), timeout)
+    except TimeoutError:
+        return False
+    return True
+
+
+async def _wait_trio(trio: Any, signal: Signal, timeout: float | None) -> bool:
+    woken = trio.Event()
+    token = trio.lowlevel.current_trio_token()
+
+    def wake() -> None:
+        with contextlib.suppress(RuntimeError):  # trio.RunFinishedError
+            token.run_sync_soon(woken.set)
+
+    signal.listen(wake)
+    with trio.move_on_after(float("inf") if timeout is None else timeout):
+        await woken.wait()
+    return bool(woken.is_set())
+
+
+async def _sleep_async(seconds: float) -> None:
+    trio = _running_trio()
+    await (asyncio if trio is None else trio).sleep(seconds)
+
+
+def _running_trio() -> Any:
+    """Return the trio module if this is one of its tasks; it is never imported."""
+    trio = sys.modules.get("trio")
+    return trio if trio is not None and trio.lowlevel.in_trio_task() else None

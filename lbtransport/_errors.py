@@ -1,0 +1,35 @@
+"""What can go wrong here, as exceptions.
+
+    LoadBalancingError
+    ├── NoBackendsAvailable   nothing can be selected now
+    └── ConfigurationError    also a ValueError: what was asked for makes no sense
+
+Not here: what a server or a network did.
+Those errors are the client's own and leave an adapter unchanged; and what leaves an
+adapter of ours is made, there, an error of the client's too (a
+``requests.ConnectionError``, an ``httpx.ConnectError``), so that code which knows
+nothing of load balancing catches it.
+"""
+
+from __future__ import annotations
+
+import re
+
+_USERINFO = re.compile(r"(?<=//)[^/?#\s]*@")
+
+
+class LoadBalancingError(Exception):
+    """Anything that the balancer itself, and not a backend, has to complain about."""
+
+
+class NoBackendsAvailable(LoadBalancingError):  # noqa: N818 - the public name
+    """No backend of the service can be selected; the message says why."""
+
+
+class ConfigurationError(LoadBalancingError, ValueError):
+    """An argument, a variable or a file asks for something that makes no sense."""
+
+
+def hide_credentials(text: str) -> str:
+    """Replace each ``user:password@`` of the URLs in a text, so it can be shown."""
+    return _USERINFO.sub("***@", text)

@@ -1,0 +1,104 @@
+"""The exchange: the whole life of one caller's request, as a generator of effects.
+
+It selects, has the request sent, judges what came back, and sends it again where that
+is allowed and tenacity says so.
+It performs nothing itself, so the same lines serve threads, asyncio and trio, and a
+test runs them with neither a network nor a clock.
+
+The rule that everything here serves: each selection is given back exactly once, however
+the attempt ends.  What is handed to the caller still carries its selection, which ends
+with the body.
+
+Not here: what may be repeated (`retry`), and what a client's response or error is; the
+`Job` tells.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator
+from typing import Any, TypeAlias
+
+from lbtransport._balancer import Balancer
+from lbtransport._course import Answer, Attempt, Course, Job
+from lbtransport._effects import Close, Effect, Send
+from lbtransport._selection import Selection, outcome_of_error
+from lbtransport._types.outcome import SUCCESS
+from lbtransport.retry import Plan
+
+_SHORTEST_TIMEOUT = 0.001  # seconds; to the clients, zero means no waiting at all
+
+Exchange: TypeAlias = Generator[Effect, Any, tuple[Any, Selection]]
+
+
+def exchange(  # noqa: PLR0912, PLR0915 - one life, told in one piece
+    balancer: Balancer, plan: Plan, job: Job
+) -> Exchange:
+    """Run one caller's request over as many backends as it takes.
+
+    Yields:
+        Effects for `_drive`.
+
+    Returns:
+        The response, and the selection that is to be released with its body.
+
+    Raises:
+        NoBackendsAvailable: If no backend could be selected.
+        Exception: The last attempt's error, as the client raised it.
+    """
+    # A user's own tenacity object sees every attempt; ours is asked when one failed.
+    course = Course(balancer, plan, job) if plan.is_own else None
+    if course is not None:
+        yield from course.begin()
+    ends_at = math.inf
+    if job.deadline is not None:
+        ends_at = balancer.clock.monotonic() + job.deadline
+    selection = balancer.select(job.key)
+    while True:
+        timeout = None
+        if ends_at < math.inf:
+            timeout = max(ends_at - balancer.clock.monotonic(), _SHORTEST_TIMEOUT)
+        response: Any = None
+        error: Exception | None = None
+        try:
+            response = yield Send(selection.backend, timeout)
+            outcome = job.outcome_of(response, balancer)
+            selection.responded(outcome=outcome)
+            if outcome is SUCCESS and course is None:
+                return response, selection
+        except Exception as caught:  # noqa: BLE001 - any error is judged, none is lost
+            error = caught
+            outcome = outcome_of_error(caught)
+            selection.release(outcome=outcome)
+        except GeneratorExit:
+            # Perhaps the collector's doing, which must meet no lock: the selection
+            # dies with this frame, and its finaliser accounts for it.
+            raise
+        except BaseException:
+            selection.cancel()
+            raise
+        try:
+            if course is None:
+                course = Course(balancer, plan, job)
+            step = yield from course.consider(
+                Attempt(selection.backend, outcome, response, error), ends_at
+            )
+            if isinstance(step, Answer):
+                if response is not None and step.response is not response:
+                    selection.release(outcome=outcome)
+                    yield Close(response)
+                return step.response, selection
+            # Nothing is held while waiting: neither the backend nor a connection.
+            selection.release(outcome=outcome)
+            if response is not None:
+                yield Close(response)
+            yield from course.wait(step)
+            selection = course.select_next(error)
+        except GeneratorExit:
+            raise  # as above
+        except BaseException:
+            selection.cancel()
+            raise
+        finally:
+            # An error's traceback holds this frame: leave no cycle to the collector.
+            del response, error

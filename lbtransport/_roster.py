@@ -1,0 +1,150 @@
+"""The roster: which backends a service has, and, cached, who of them may be selected.
+
+Selecting must not look at every backend, so the filter's answer is kept until
+something changes it: membership, an outcome that changed a circuit, the operator, a
+backend that became full or has room again, or an instant that passes.
+
+Not thread-safe: the balancer's lock guards it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
+
+from lbtransport._backends import BackendState, BackendTable, Difference
+from lbtransport._candidates import (
+    NOBODY,
+    UNKNOWN,
+    find_selectable,
+    is_usable,
+    last_resorts,
+    without,
+)
+from lbtransport._types import Backend
+from lbtransport.strategies import Candidates
+
+if TYPE_CHECKING:
+    from random import Random
+
+
+class Roster:
+    """Members and candidates of one service.
+
+    Attributes:
+        table: All backends.
+        members: Those that this balancer uses: all, or its subset; in random order.
+        candidates: Those that may be selected; valid while `stale_at` lies ahead.
+        stale_at: When `refresh` must be called before `candidates` may be used.
+    """
+
+    def __init__(
+        self,
+        *,
+        zone: str | None,
+        max_in_flight: float,
+        subset: int | None,
+        fail_open: bool,
+        rng: Random,
+    ) -> None:
+        """Start without backends."""
+        self._zone = zone
+        self._max_in_flight = max_in_flight
+        self._subset = subset
+        self._fail_open = fail_open
+        self._rng = rng
+        self._identity = rng.randbytes(8)  # which part of the fleet is ours
+        self.table = BackendTable()
+        self.members: tuple[BackendState, ...] = ()
+        self.selectable = UNKNOWN
+        self.candidates = NOBODY
+        self.stale_at = -math.inf
+
+    def invalidate(self) -> None:
+        """Have the candidates found anew before they are used next."""
+        self.stale_at = -math.inf
+
+    def refresh(self, now: float) -> None:
+        """Find the candidates, if what is known of them is out of date."""
+        if now < self.stale_at:
+            return
+        self.selectable = selectable = find_selectable(
+            self.members,
+            now,
+            zone=self._zone,
+            max_in_flight=self._max_in_flight,
+            fail_open=self._fail_open,
+        )
+        self.candidates = selectable.candidates
+        # In a panic each outcome may change who is the most promising.
+        self.stale_at = -math.inf if selectable.in_panic else selectable.stale_at
+
+    def membership_changed(self, difference: Difference) -> bool:
+        """Take note of a change of the table; return whether the members changed."""
+        self.invalidate()
+        if not (difference.added or difference.removed):
+            return False
+        self._gather()
+        return True
+
+    def untried(
+        self, tried: Collection[Backend], now: float, *, against_evidence: bool
+    ) -> Candidates:
+        """Return the candidates left when those tried are taken away; perhaps none.
+
+        Args:
+            tried: Backends that are not to be selected.
+            now: Current instant.
+            against_evidence: If nobody else is left, return the most promising of those
+                that look sick.
+        """
+        for group in self.selectable.groups:
+            left = without(group, tried)
+            if left:
+                return left
+        if against_evidence and self._fail_open:
+            sick = [state for state in self.members if not is_usable(state, now)]
+            for state in last_resorts(sick, now):
+                if state.backend not in tried:
+                    return Candidates((state,), self.members)
+        return NOBODY
+
+    def reset_after_fork(self) -> None:
+        """Forget what is in flight: it belongs to the parent."""
+        self.table.reset_after_fork()
+        self._gather()
+        self.invalidate()
+
+    def _gather(self) -> None:
+        members = list(self.table)
+        if self._subset is not None:
+            members = subset_of(members, self._subset, identity=self._identity)
+        # Shuffled, so that the clients of a fleet do not all begin with the same one.
+        self._rng.shuffle(members)
+        self.members = tuple(members)
+
+
+def subset_of(
+    states: Sequence[BackendState], size: int, *, identity: bytes
+) -> list[BackendState]:
+    """Return the part of the backends that one client of many keeps to.
+
+    By rendezvous hashing: a change of the list moves as few as possible, and the
+    clients of a fleet, each with an identity of its own, spread over all backends.
+
+    Args:
+        states: All backends.
+        size: How many to keep, at least 1.
+        identity: What tells this client from the others.
+
+    References:
+        gRFC A68, random subsetting; httplb's rendezvous resolver.
+    """
+
+    def rank(state: BackendState) -> bytes:
+        url = state.backend.url.encode()
+        return hashlib.blake2b(url, key=identity, digest_size=8).digest()
+
+    return sorted(states, key=rank)[:size]

@@ -1,0 +1,131 @@
+"""A selection: one backend, taken for one attempt, given back exactly once."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Protocol, Self
+
+from lbtransport._backends import BackendState
+from lbtransport._types import Backend, Outcome, Verdict
+from lbtransport._types.exceptions import outcome_of_exception
+from lbtransport._types.outcome import CANCELLED, SUCCESS
+
+WAITING, RESPONDED, RELEASED = range(3)
+
+
+class Ledger(Protocol):
+    """Where selections are accounted for."""
+
+    def respond(self, selection: Selection, outcome: Outcome | None) -> None:
+        """Note that the headers are here."""
+        ...
+
+    def release(
+        self, selection: Selection, outcome: Outcome, latency: float | None
+    ) -> None:
+        """Give the backend back."""
+        ...
+
+    def abandon(self, selection: Selection) -> None:
+        """Note, without a lock, that nobody holds the selection any more."""
+        ...
+
+
+class Selection:
+    """One backend for one attempt.  Thread-safe.
+
+    Also a context manager, which releases: OSError, TimeoutError and the clients'
+    transport errors are failures, other Exceptions are neutral, BaseExceptions cancel.
+
+    A selection that is dropped without being released is given back when it is
+    collected.
+
+    Attributes:
+        backend: The backend to use.
+        started_at: When it was selected, on the balancer's monotonic clock.
+    """
+
+    __slots__ = (
+        "_ledger",
+        "backend",
+        "is_trial",
+        "judged",
+        "stage",
+        "started_at",
+        "state",
+    )
+
+    def __init__(
+        self, ledger: Ledger, state: BackendState, started_at: float, is_trial: bool
+    ) -> None:
+        """Belong to `ledger`, which counts it from now on."""
+        self._ledger = ledger
+        self.state = state
+        self.backend: Backend = state.backend
+        self.started_at = started_at
+        self.is_trial = is_trial
+        self.stage = WAITING
+        self.judged: Verdict | None = None  # the verdict given at the headers
+
+    def responded(self, *, outcome: Outcome | None = None) -> None:
+        """Note that the headers are here: takes the latency and ends the waiting.
+
+        Args:
+            outcome: What the headers say, if anything.
+                A failure counts at once; a success only when the body has ended.
+        """
+        self._ledger.respond(self, outcome)
+
+    def release(
+        self,
+        latency: float | None = None,
+        error: BaseException | None = None,
+        outcome: Outcome | None = None,
+    ) -> None:
+        """Give the backend back; later calls do nothing.
+
+        Args:
+            latency: Seconds from select to headers; measured if it is None.
+            error: What went wrong; None is a success.
+            outcome: What it came to; None leaves it to `error`.
+        """
+        if self.stage == RELEASED:
+            return  # for good: no lock is needed to see that
+        if outcome is None:
+            outcome = SUCCESS if error is None else outcome_of_error(error)
+        self._ledger.release(self, outcome, latency)
+
+    def cancel(self) -> None:
+        """Give the backend back without a verdict: the caller gave up."""
+        self._ledger.release(self, CANCELLED, None)
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Release, by what left the block."""
+        self.release(error=error)
+
+    def __del__(self) -> None:
+        """Account for a selection that nobody released.
+
+        This may run inside any allocation, on a thread that holds any lock.
+        """
+        if self.stage != RELEASED:
+            self._ledger.abandon(self)
+
+    def __repr__(self) -> str:
+        """Show the backend and the stage."""
+        stage = ("waiting", "responded", "released")[self.stage]
+        return f"<Selection backend={self.backend.url!r} {stage}>"
+
+
+def outcome_of_error(error: BaseException) -> Outcome:
+    """Return what an error says of the backend; a BaseException is a cancellation."""
+    return outcome_of_exception(error) if isinstance(error, Exception) else CANCELLED

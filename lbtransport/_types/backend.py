@@ -1,0 +1,193 @@
+"""A backend: one server that we can send to, and what its operator says of it.
+
+Not here: how the backend is doing.
+That is evidence, it changes with each request, and `_backends` keeps it.
+"""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+from collections.abc import Iterator, Mapping
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from lbtransport._errors import ConfigurationError, hide_credentials
+from lbtransport._validation import check_integer, check_number
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+_EXAMPLE = "write it as 'http://10.0.0.1:8080' or 'https://eu.example.com/v1'"
+
+
+class SecretHeaders(Mapping[str, str]):
+    """Headers that never show their values: not in a repr, a pickle or a message."""
+
+    __slots__ = ("_headers",)
+
+    def __init__(self, headers: Mapping[str, str] | None = None) -> None:
+        """Copy `headers`."""
+        self._headers = dict(headers or {})
+
+    def __getitem__(self, name: str) -> str:
+        """Return the value under exactly this name."""
+        return self._headers[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names."""
+        return iter(self._headers)
+
+    def __len__(self) -> int:
+        """Return the number of headers."""
+        return len(self._headers)
+
+    def __repr__(self) -> str:
+        """Tell that there are secrets, and none of them."""
+        return "<hidden>" if self._headers else "{}"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> SecretHeaders:
+        """Return itself: it never changes."""
+        return self
+
+    def __reduce__(self) -> tuple[type[SecretHeaders], tuple[()]]:
+        """Leave the headers behind: a pickle travels where secrets must not."""
+        return SecretHeaders, ()
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """One server, named by its base URL.
+
+    Two backends are equal when their normalised URLs are: lower-case scheme and host,
+    no default port, no trailing slash, no userinfo, the shortest form of IPv6.
+
+    Args:
+        url: Base URL, ``http`` or ``https``.
+            A path is put before each request's path.
+            Userinfo becomes an ``Authorization`` header for this backend alone.
+        weight: Share relative to the other backends, at least 0; a backend of weight 0
+            is used only when no other is left.
+        priority: Backends of the lowest number are used while one of them is usable.
+        zone: Where it stands; see `zone` of the balancer.
+        host: The ``Host`` header that it is sent: ``"logical"``, ``"backend"`` or a
+            literal; None leaves it to the balancer.
+        tls_name: The name that its certificate must carry, in the same three forms.
+        headers: Headers for this backend alone; they replace those of the request.
+            They never appear in a repr, a pickle, an event or an error.
+        metadata: Whatever its owner wants to find again; not looked at.
+
+    Raises:
+        ConfigurationError: If an argument makes no sense.
+    """
+
+    url: str
+    _: KW_ONLY
+    weight: float = field(default=1, compare=False)
+    priority: int = field(default=0, compare=False)
+    zone: str | None = field(default=None, compare=False)
+    host: str | None = field(default=None, compare=False)
+    tls_name: str | None = field(default=None, compare=False)
+    headers: Mapping[str, str] | None = field(default=None, compare=False)
+    metadata: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
+
+    scheme: str = field(init=False, repr=False, compare=False)
+    hostname: str = field(init=False, repr=False, compare=False)
+    port: int = field(init=False, repr=False, compare=False)
+    path: str = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Normalise the URL, hide the headers, refuse what makes no sense."""
+        parts = _parse(self.url)
+        headers = dict(self.headers or {})
+        if parts.authorization is not None:
+            headers["Authorization"] = parts.authorization
+        keep = object.__setattr__  # frozen: this is the one place that writes
+        keep(self, "scheme", parts.scheme)
+        keep(self, "hostname", parts.hostname)
+        keep(self, "port", parts.port)
+        keep(self, "path", parts.path)
+        keep(self, "url", f"{parts.scheme}://{self.netloc}{parts.path}")
+        keep(self, "headers", SecretHeaders(headers))
+        check_number(f"weight of backend {self.url!r}", self.weight)
+        check_integer(f"priority of backend {self.url!r}", self.priority, least=0)
+
+    @property
+    def netloc(self) -> str:
+        """The authority as it stands in a ``Host`` header: no default port."""
+        host = f"[{self.hostname}]" if ":" in self.hostname else self.hostname
+        is_default = self.port == DEFAULT_PORTS[self.scheme]
+        return host if is_default else f"{host}:{self.port}"
+
+    @property
+    def is_address(self) -> bool:
+        """Whether the host is an IP address, and not a name for DNS."""
+        return _address(self.hostname) is not None
+
+    def __str__(self) -> str:
+        """Return the URL, which holds no secret."""
+        return self.url
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    scheme: str
+    hostname: str
+    port: int
+    path: str
+    authorization: str | None
+
+
+def _parse(url: object) -> _Parts:
+    """Take a backend's URL apart, normalised."""
+    if not isinstance(url, str):
+        raise ConfigurationError(f"{url!r} is no backend; {_EXAMPLE}")
+    shown = repr(hide_credentials(url))
+    if any(character.isspace() or not character.isprintable() for character in url):
+        raise ConfigurationError(f"backend {shown} holds white space; {_EXAMPLE}")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+        hostname = _normalise_host(parts.hostname or "")
+    except ValueError as error:
+        raise ConfigurationError(f"backend {shown}: {error}; {_EXAMPLE}") from None
+    scheme = parts.scheme.lower()
+    if scheme not in DEFAULT_PORTS or not url[len(scheme) :].startswith("://"):
+        raise ConfigurationError(
+            f"backend {shown} does not begin with http:// or https://; {_EXAMPLE}"
+        )
+    if not hostname:
+        raise ConfigurationError(f"backend {shown} names no host; {_EXAMPLE}")
+    if port == 0:
+        raise ConfigurationError(f"backend {shown}: nothing listens at port 0")
+    if parts.query or parts.fragment:
+        raise ConfigurationError(
+            f"backend {shown} has a query or a fragment, which no request could keep; "
+            f"give the base URL alone"
+        )
+    authorization = None
+    if parts.username is not None:
+        user, password = unquote(parts.username), unquote(parts.password or "")
+        token = base64.b64encode(f"{user}:{password}".encode()).decode()
+        authorization = f"Basic {token}"
+    return _Parts(
+        scheme,
+        hostname,
+        port or DEFAULT_PORTS[scheme],
+        parts.path.rstrip("/"),
+        authorization,
+    )
+
+
+def _normalise_host(host: str) -> str:
+    address = _address(host)
+    if address is not None:
+        return str(address)
+    return host.lower() if host.isascii() else host.encode("idna").decode()
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None

@@ -1,0 +1,129 @@
+"""Which fault an exception stands for: one table for every client.
+
+Errors are told by the names of their classes, since no client may be imported here,
+and a process may hold several (httpx and httpx2 have the same names for unrelated
+classes).
+What wraps another error is refined by what it wraps: requests says `ConnectionError`
+for nearly everything, httpx says `ConnectError` for a wrong certificate, and the
+difference decides whether a POST may be repeated.
+
+Not here: an error while the response's body is read.
+By then every transport error is `Fault.BODY`, and the adapters know that they are
+reading a body.
+"""
+
+from __future__ import annotations
+
+from lbtransport._types.outcome import (
+    FAULTS,
+    NEUTRAL,
+    Fault,
+    Outcome,
+    outcome_of_status,
+)
+
+# The first name found in a class's method resolution order counts, so a name covers
+# all subclasses that are not named themselves.
+_FAULT_OF_NAME = {
+    # httpx and httpx2
+    "ConnectError": Fault.CONNECT,
+    "ConnectTimeout": Fault.CONNECT_TIMEOUT,  # requests' as well
+    "PoolTimeout": Fault.POOL,
+    "ReadTimeout": Fault.RESPONSE_TIMEOUT,  # requests' as well
+    "WriteTimeout": Fault.WRITE,
+    "WriteError": Fault.WRITE,
+    "ReadError": Fault.DISCONNECT,
+    "RemoteProtocolError": Fault.MALFORMED,
+    "LocalProtocolError": Fault.LOCAL,
+    "UnsupportedProtocol": Fault.LOCAL,
+    "ProxyError": Fault.PROXY,  # requests' and urllib3's as well
+    "TransportError": Fault.DISCONNECT,
+    "DecodingError": Fault.DECODING,
+    # requests; its RequestException is an OSError, which must not make a malformed
+    # URL look like a dead backend
+    "ChunkedEncodingError": Fault.BODY,
+    "ContentDecodingError": Fault.DECODING,
+    "Timeout": Fault.RESPONSE_TIMEOUT,
+    "RequestException": Fault.LOCAL,
+    # urllib3
+    "NewConnectionError": Fault.CONNECT,
+    "ConnectTimeoutError": Fault.CONNECT_TIMEOUT,
+    "ReadTimeoutError": Fault.RESPONSE_TIMEOUT,
+    "ClosedPoolError": Fault.POOL,
+    "EmptyPoolError": Fault.POOL,
+    "ProtocolError": Fault.DISCONNECT,
+    # the standard library
+    "SSLCertVerificationError": Fault.CERTIFICATE,
+    "CertificateError": Fault.CERTIFICATE,
+    "SSLError": Fault.TLS,  # requests' and urllib3's as well
+    "ConnectionRefusedError": Fault.CONNECT,
+    "ConnectionError": Fault.DISCONNECT,  # requests' as well
+    "gaierror": Fault.CONNECT,
+    "TimeoutError": Fault.RESPONSE_TIMEOUT,
+    "HTTPException": Fault.MALFORMED,
+    "OSError": Fault.DISCONNECT,
+}
+
+# What a wrapping error's fault may turn out to be when the wrapped one is looked at.
+_REFINED_BY = {
+    Fault.CONNECT: {Fault.TLS, Fault.CERTIFICATE},
+    Fault.TLS: {Fault.CERTIFICATE},
+    Fault.DISCONNECT: {
+        Fault.CONNECT,
+        Fault.CONNECT_TIMEOUT,
+        Fault.TLS,
+        Fault.CERTIFICATE,
+        Fault.POOL,
+        Fault.PROXY,
+        Fault.MALFORMED,
+        Fault.RESPONSE_TIMEOUT,
+    },
+}
+_DEEPEST_CHAIN = 6  # a cycle of causes must not hang us
+
+
+def fault_of_exception(error: BaseException) -> Fault | None:
+    """Return the fault that an exception stands for; None if it stands for none."""
+    fault = _fault_of_class(type(error))
+    if fault is Fault.MALFORMED and "disconnected" in str(error):
+        return Fault.DISCONNECT  # httpx and http.client call both a protocol error
+    wrapped = _wrapped(error)
+    for _ in range(_DEEPEST_CHAIN):
+        if fault not in _REFINED_BY or wrapped is None:
+            break
+        inner = _fault_of_class(type(wrapped))
+        if inner in _REFINED_BY[fault]:
+            # urllib3 has no write timeout: one that aborted the connection while the
+            # request was still going out is a stalled upload.
+            stalled_upload = inner is Fault.RESPONSE_TIMEOUT
+            fault = Fault.WRITE if stalled_upload else inner
+        wrapped = _wrapped(wrapped)
+    return fault
+
+
+def outcome_of_exception(error: BaseException) -> Outcome:
+    """Return what an exception says of the backend: neutral if it is no fault.
+
+    An error made of a response (``raise_for_status``) says what the response said.
+    """
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if isinstance(status, int):
+        return outcome_of_status(status)
+    fault = fault_of_exception(error)
+    return NEUTRAL if fault is None else FAULTS[fault]
+
+
+def _fault_of_class(kind: type[BaseException]) -> Fault | None:
+    for parent in kind.__mro__:
+        fault = _FAULT_OF_NAME.get(parent.__name__)
+        if fault is not None:
+            return fault
+    return None
+
+
+def _wrapped(error: BaseException) -> BaseException | None:
+    """Return the error inside an error: urllib3's reason, an argument, the cause."""
+    for inner in (getattr(error, "reason", None), *reversed(error.args)):
+        if isinstance(inner, BaseException):
+            return inner
+    return error.__cause__

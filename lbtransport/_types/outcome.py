@@ -1,0 +1,194 @@
+"""What an attempt came to, and the three independent verdicts that follow.
+
+An `Outcome` says whether the backend is to blame (health), whether the time it took
+says something about its speed (sample), and whether the same request may be sent again
+(repeat).
+The three do not follow from each other: a refused connection speaks against the
+backend and may always be repeated, a cut body speaks against it and may never be, and
+an exhausted local pool may be repeated and blames nobody.
+
+A `Fault` is what the clients' many exceptions boil down to.
+Each adapter maps its client's errors to faults; `FAULTS` maps faults to outcomes, once
+for all.
+Not here: what becomes of a verdict.  `health` ejects, `retry` repeats.
+
+References:
+    RFC 9110, 9.2.2, on what may be repeated automatically.
+    RFC 9110, 10.2.3, on Retry-After.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+MAX_RETRY_AFTER = 60.0  # linkerd's clamp: no backend talks itself out of use for hours
+TOO_MANY_REQUESTS = 429
+SERVICE_UNAVAILABLE = 503
+
+_SERVER_ERRORS = range(500, 600)
+# Not Implemented and HTTP Version Not Supported answer what was asked, not how it went.
+_ANSWERS_ABOUT_THE_REQUEST = frozenset({501, 505})
+
+
+class Verdict(Enum):
+    """What an outcome says of a backend's health."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+    NEUTRAL = "neutral"
+
+
+class Repeat(Enum):
+    """What may be sent again, as far as the outcome goes."""
+
+    NEVER = "never"
+    IDEMPOTENT = "idempotent"  # the server may have acted on it
+    ANY = "any"  # the server has not acted on it
+
+
+class Fault(Enum):
+    """What went wrong in an attempt, in words that all clients share."""
+
+    CONNECT = "connect"  # refused, unreachable, or its name does not resolve
+    CONNECT_TIMEOUT = "connect timeout"
+    TLS = "tls"
+    CERTIFICATE = "certificate"
+    POOL = "local pool exhausted"
+    RESPONSE_TIMEOUT = "response timeout"
+    DISCONNECT = "disconnected"  # before the first byte of an answer
+    WRITE = "write"
+    MALFORMED = "malformed response"
+    BODY = "cut response body"
+    PROXY = "proxy"
+    LOCAL = "local"  # what the caller or the client itself did
+    DECODING = "decoding"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one attempt came to.
+
+    Make one with `success`, `failure`, `throttled` or `neutral`.
+
+    Attributes:
+        health: The verdict on the backend's health.
+        reason: A short name of what happened, for people; no user data.
+        fault: The fault behind it; None for a response.
+        sample: Whether the latency says how fast the backend is.
+        repeat: Whether the request may be sent again.
+        hard: Nothing answered at all; such evidence is not capped by `max_ejected`.
+        shared: It may be the request's fault, or the client's, if others show the same.
+        until: The instant, on the balancer's monotonic clock, until which the backend
+            asked to be left alone; None if it did not.
+    """
+
+    health: Verdict
+    reason: str = ""
+    fault: Fault | None = None
+    sample: bool = True
+    repeat: Repeat = Repeat.NEVER
+    hard: bool = False
+    shared: bool = False
+    until: float | None = None
+
+    @property
+    def is_unsent(self) -> bool:
+        """Whether the backend failed before it got the request."""
+        return self.health is Verdict.FAILURE and self.repeat is Repeat.ANY
+
+    @classmethod
+    def success(cls) -> Outcome:
+        """Return the outcome of an attempt that went well."""
+        return SUCCESS
+
+    @classmethod
+    def failure(cls, reason: str) -> Outcome:
+        """Return an outcome that speaks against the backend, for `reason`."""
+        return cls(Verdict.FAILURE, reason, repeat=Repeat.IDEMPOTENT)
+
+    @classmethod
+    def throttled(cls, until: float) -> Outcome:
+        """Return an outcome that takes the backend out of rotation, without blame.
+
+        Args:
+            until: Instant on the balancer's monotonic clock.
+        """
+        return cls(
+            Verdict.NEUTRAL, "throttled", sample=False, repeat=Repeat.ANY, until=until
+        )
+
+    @classmethod
+    def neutral(cls) -> Outcome:
+        """Return an outcome that says nothing of the backend."""
+        return NEUTRAL
+
+
+SUCCESS = Outcome(Verdict.SUCCESS)
+NEUTRAL = Outcome(Verdict.NEUTRAL, "neutral", sample=False)
+CANCELLED = Outcome(Verdict.NEUTRAL, "cancelled", sample=False)
+
+
+def _blame(
+    fault: Fault, repeat: Repeat, *, hard: bool = False, shared: bool = False
+) -> Outcome:
+    return Outcome(
+        Verdict.FAILURE,
+        fault.value,
+        fault,
+        sample=False,
+        repeat=repeat,
+        hard=hard,
+        shared=shared,
+    )
+
+
+def _excuse(fault: Fault, repeat: Repeat) -> Outcome:
+    return Outcome(Verdict.NEUTRAL, fault.value, fault, sample=False, repeat=repeat)
+
+
+FAULTS: dict[Fault, Outcome] = {
+    outcome.fault: outcome
+    for outcome in (
+        _blame(Fault.CONNECT, Repeat.ANY, hard=True),
+        _blame(Fault.CONNECT_TIMEOUT, Repeat.ANY, hard=True),
+        _blame(Fault.TLS, Repeat.ANY),
+        # Where every backend shows it, it is our own list of authorities that is wrong.
+        _blame(Fault.CERTIFICATE, Repeat.ANY, shared=True),
+        _blame(Fault.RESPONSE_TIMEOUT, Repeat.IDEMPOTENT),
+        _blame(Fault.DISCONNECT, Repeat.IDEMPOTENT),
+        _blame(Fault.WRITE, Repeat.IDEMPOTENT),
+        _blame(Fault.MALFORMED, Repeat.IDEMPOTENT),
+        # The headers are with the caller by then: nobody can take them back.
+        _blame(Fault.BODY, Repeat.NEVER),
+        _excuse(Fault.POOL, Repeat.ANY),
+        _excuse(Fault.PROXY, Repeat.IDEMPOTENT),
+        _excuse(Fault.LOCAL, Repeat.NEVER),
+        _excuse(Fault.DECODING, Repeat.NEVER),
+    )
+    if outcome.fault is not None
+}
+
+
+def outcome_of_status(
+    status: int, *, retry_after: float | None = None, now: float = 0.0
+) -> Outcome:
+    """Return what a response's status says; which may be repeated is `retry`'s to say.
+
+    Args:
+        status: The status code.
+        retry_after: Seconds that the response asks to be left alone; None if it does
+            not.
+        now: Current instant of the monotonic clock.
+    """
+    if retry_after is not None and status in {TOO_MANY_REQUESTS, SERVICE_UNAVAILABLE}:
+        return Outcome.throttled(now + min(max(retry_after, 0.0), MAX_RETRY_AFTER))
+    if status not in _SERVER_ERRORS or status in _ANSWERS_ABOUT_THE_REQUEST:
+        return SUCCESS
+    return Outcome(
+        Verdict.FAILURE,
+        f"status {status}",
+        # An answer that came quickly because nothing was done is no measure of speed.
+        sample=False,
+        shared=True,
+    )

@@ -1,0 +1,54 @@
+"""Pictures of a service at one instant.
+
+They are copies: nothing in them moves after `stats()` returned.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lbtransport._types.backend import Backend
+
+
+@dataclass(frozen=True, slots=True)
+class BackendStats:
+    """One backend at one instant.
+
+    Attributes:
+        backend: Which one.
+        in_flight: Selections that were not released yet.
+        waiting: Those of them that have no headers yet.
+        total: Selections since the backend was added.
+        failures: Outcomes that spoke against its health, since it was added.
+        latency: Recent average from select to headers, in seconds; None before the
+            first.
+        healthy: Whether it may be selected, as far as its health goes.
+        state: ``"closed"`` (in rotation), ``"ejected"``, ``"half_open"`` (the next
+            request is its trial), ``"throttled"`` (it asked to be left alone),
+            ``"draining"``, ``"marked_unhealthy"`` or ``"marked_healthy"``.
+        returns_in: Seconds until an ejected or throttled one may be tried again; None
+            for the others.
+        last_used: Wall clock of the last selection, seconds since the epoch; None
+            before the first.
+        share: Part of the service's selections that it took, 0 to 1.
+    """
+
+    backend: Backend
+    in_flight: int
+    waiting: int
+    total: int
+    failures: int
+    latency: float | None
+    healthy: bool
+    state: str
+    returns_in: float | None
+    last_used: float | None
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStats:
+    """One service at one instant, its backends in the order they were added."""
+
+    name: str
+    backends: tuple[BackendStats, ...]

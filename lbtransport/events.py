@@ -1,0 +1,121 @@
+"""What happens to a service, as typed events for `LoadBalancer.subscribe`.
+
+Events are handed out after the balancer's lock was let go, on the thread that caused
+them, in the order in which they happened.
+None of them holds a header, a query or a body.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from lbtransport._types import Backend
+
+
+@dataclass(frozen=True, slots=True)
+class BackendAdded:
+    """A backend joined the service."""
+
+    service: str
+    backend: Backend
+
+
+@dataclass(frozen=True, slots=True)
+class BackendRemoved:
+    """A backend left the service; what is in flight to it ends in peace."""
+
+    service: str
+    backend: Backend
+
+
+@dataclass(frozen=True, slots=True)
+class BackendEjected:
+    """A backend was taken out on the evidence of real traffic, for `seconds`."""
+
+    service: str
+    backend: Backend
+    reason: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class BackendReturned:
+    """An ejected backend passed its trial and is back in rotation."""
+
+    service: str
+    backend: Backend
+
+
+@dataclass(frozen=True, slots=True)
+class BackendThrottled:
+    """A backend asked, by Retry-After, to be left alone for `seconds`."""
+
+    service: str
+    backend: Backend
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class BackendMarked:
+    """The operator overruled the evidence; None gives it back its say."""
+
+    service: str
+    backend: Backend
+    healthy: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class BackendDraining:
+    """The operator began, or ended, to drain a backend."""
+
+    service: str
+    backend: Backend
+    draining: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PanicEntered:
+    """No usable backend is left: health is ignored until one is (fail-open)."""
+
+    service: str
+
+
+@dataclass(frozen=True, slots=True)
+class PanicLeft:
+    """A usable backend is back, and health counts again."""
+
+    service: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRetried:
+    """An attempt failed and another follows after `wait` seconds.
+
+    Attributes:
+        service: Name of the service.
+        backend: The backend whose attempt failed.
+        reason: What the attempt came to.
+        attempt: Number of the attempt that failed; the first is 1.
+        wait: Seconds before the next one.
+    """
+
+    service: str
+    backend: Backend
+    reason: str
+    attempt: int
+    wait: float
+
+
+Event: TypeAlias = (
+    BackendAdded
+    | BackendRemoved
+    | BackendEjected
+    | BackendReturned
+    | BackendThrottled
+    | BackendMarked
+    | BackendDraining
+    | PanicEntered
+    | PanicLeft
+    | AttemptRetried
+)

@@ -1,0 +1,194 @@
+"""The outlier detector of one service: turns outcomes into ejections and returns.
+
+It judges one backend among its peers, for two reasons that a single backend's record
+cannot show:
+
+- A *poison request* makes every backend answer 500, and a missing authority makes every
+  certificate look wrong.  Such faults count only while fewer than half of the others
+  show the same.
+- In a *brown-out* the whole fleet is slow.  Ejecting what times out, and repeating what
+  timed out, keeps it down for ever, so response timeouts do not count while at least a
+  quarter of the other backends' recent outcomes are timeouts.  (Of the others: one
+  hanging backend of three makes a third of all outcomes timeouts, and is no brown-out.)
+
+Not here: who may be selected.  That is the balancer's to say; this room only knows
+what the evidence is.
+
+References:
+    gRFC A50 and Envoy's outlier detection, on ejecting at most a share.
+    envoy#26877, on checking that share after the ejection, not before.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from lbtransport._types import Fault, Outcome, Verdict
+from lbtransport.health.circuit import Circuit, Fading
+from lbtransport.health.policy import HealthPolicy
+
+if TYPE_CHECKING:
+    from random import Random
+
+_WIDESPREAD = 0.25
+_FEWEST_TIMEOUTS = 2.0  # one or two alone are no brown-out, whatever their share
+
+
+class Change(Enum):
+    """What an outcome changed in a circuit."""
+
+    NOTHING = "nothing"
+    EJECTED = "ejected"
+    RETURNED = "returned"
+    REOPENED = "reopened"  # the trial's slot is free again
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """The peers of a backend at the moment of a decision.
+
+    Attributes:
+        members: Number of backends, this one included.
+        usable: Number of those that may be selected, this one included.
+    """
+
+    members: int
+    usable: int
+
+
+class Detector:
+    """Judges outcomes; not thread-safe, the balancer's lock guards it."""
+
+    def __init__(self, policy: HealthPolicy, rng: Random) -> None:
+        """Judge by `policy`, with the jitter of `rng`."""
+        self._policy = policy
+        self._rng = rng
+        self._ejected = 0
+        self._showing_shared_fault = 0
+        self._outcomes = Fading()
+        self._timeouts = Fading()
+
+    def praise(self, circuit: Circuit, now: float) -> None:
+        """Take a success of a backend in rotation on record: the usual case."""
+        self._outcomes.add(now)
+        if circuit.failures_in_a_row:
+            circuit.failures_in_a_row = 0
+        if circuit.shows_shared_fault:
+            self._show_shared_fault(circuit, shows=False)
+
+    def record(
+        self,
+        circuit: Circuit,
+        outcome: Outcome,
+        *,
+        started_at: float,
+        is_trial: bool,
+        now: float,
+        fleet: Callable[[], Fleet],
+    ) -> Change:
+        """Take an outcome on record and return what it changed.
+
+        Args:
+            circuit: The backend's.
+            outcome: What the attempt came to.
+            started_at: When the backend was selected for it.
+            is_trial: Whether it was the one request of a half-open circuit.
+            now: Current instant.
+            fleet: Tells of the peers; asked only when a failure counts.
+        """
+        # A trial may have been overtaken: by a success in a panic, or by an ejection
+        # and a trial after its own.
+        is_trial &= circuit.is_on_trial and started_at > circuit.ejected_at
+        if outcome.health is Verdict.NEUTRAL:
+            if is_trial:
+                circuit.is_on_trial = False
+                return Change.REOPENED
+            return Change.NOTHING
+        if outcome.health is Verdict.SUCCESS:
+            return self._succeeded(circuit, started_at, is_trial, now)
+        self._outcomes.add(now)
+        if outcome.fault is Fault.RESPONSE_TIMEOUT:
+            self._timeouts.add(now)
+            circuit.timeouts.add(now)
+        circuit.last_failed_at = now
+        if is_trial:
+            circuit.open(now, self._policy, self._rng)
+            return Change.EJECTED
+        if started_at <= circuit.ejected_at or not circuit.is_closed:
+            return Change.NOTHING  # the same episode, or a request of a panic
+        peers = fleet()
+        if not self._counts(circuit, outcome, peers, now):
+            return Change.NOTHING
+        circuit.failures_in_a_row += 1
+        if not self._may_eject(circuit, outcome, peers):
+            return Change.NOTHING
+        circuit.open(now, self._policy, self._rng)
+        self._ejected += 1
+        self._show_shared_fault(circuit, shows=False)
+        return Change.EJECTED
+
+    def timeouts_are_widespread(
+        self, circuit: Circuit, now: float, *, members: int
+    ) -> bool:
+        """Tell whether the other backends time out too, so that asking them is futile.
+
+        Args:
+            circuit: That of the backend which timed out; its own timeouts do not count,
+                unless it is the only one.
+            now: Current instant.
+            members: Number of backends.
+        """
+        outcomes, timeouts = self._outcomes.at(now), self._timeouts.at(now)
+        if members > 1:
+            own = circuit.timeouts.at(now)
+            outcomes, timeouts = outcomes - own, timeouts - own
+        return timeouts > _FEWEST_TIMEOUTS and timeouts >= _WIDESPREAD * outcomes
+
+    def forget(self, circuit: Circuit) -> None:
+        """Drop a backend that left the service from the counts."""
+        self._ejected -= not circuit.is_closed
+        self._show_shared_fault(circuit, shows=False)
+
+    def _succeeded(
+        self, circuit: Circuit, started_at: float, is_trial: bool, now: float
+    ) -> Change:
+        if circuit.is_closed:
+            self.praise(circuit, now)
+            return Change.NOTHING
+        # In a panic an ejected backend is used without a trial, and a success is a
+        # success; but an answer to what was sent before the ejection proves nothing.
+        if is_trial or started_at > circuit.ejected_at:
+            circuit.close(now)
+            self.praise(circuit, now)
+            self._ejected -= 1
+            return Change.RETURNED
+        return Change.NOTHING
+
+    def _counts(
+        self, circuit: Circuit, outcome: Outcome, fleet: Fleet, now: float
+    ) -> bool:
+        """Tell whether a failure speaks against this backend alone."""
+        if outcome.fault is Fault.RESPONSE_TIMEOUT:
+            return not self.timeouts_are_widespread(circuit, now, members=fleet.members)
+        if not outcome.shared:
+            return True
+        others = fleet.usable - 1
+        showing = self._showing_shared_fault - circuit.shows_shared_fault
+        self._show_shared_fault(circuit, shows=True)
+        return others < 1 or showing < others / 2
+
+    def _may_eject(self, circuit: Circuit, outcome: Outcome, fleet: Fleet) -> bool:
+        if circuit.failures_in_a_row < self._policy.consecutive_failures:
+            return False
+        if fleet.usable <= 1:
+            return False
+        most = max(1, math.floor(fleet.members * self._policy.max_ejected))
+        return outcome.hard or self._ejected + 1 <= most
+
+    def _show_shared_fault(self, circuit: Circuit, *, shows: bool) -> None:
+        self._showing_shared_fault += shows - circuit.shows_shared_fault
+        circuit.shows_shared_fault = shows

@@ -1,0 +1,367 @@
+"""`LoadBalancer`: the public face of one service, put together from the floors below.
+
+It validates, composes and delegates.
+Not here: how a backend is chosen (`strategies`), judged (`health`), repeated
+(`_exchange`), and how a client's request gets through (the adapters).
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import weakref
+from collections.abc import Awaitable, Callable, Collection, Hashable, Iterable
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from lbtransport._balancer import Balancer
+from lbtransport._clock import Clock, SystemClock
+from lbtransport._drive import drive, drive_async
+from lbtransport._errors import ConfigurationError
+from lbtransport._exchange import exchange
+from lbtransport._options import current_options
+from lbtransport._selection import Selection
+from lbtransport._types import Backend, Outcome, ServiceStats
+from lbtransport._types.authority import split_service_name
+from lbtransport._types.outcome import SUCCESS
+from lbtransport._validation import check_integer, check_number, check_type
+from lbtransport._waiting import wait_until
+from lbtransport.events import Event
+from lbtransport.health import HealthPolicy
+from lbtransport.retry import Retry, make_plan
+from lbtransport.strategies import Strategy, make_strategy
+
+T = TypeVar("T")
+
+DEFAULT_STRATEGY = "power_of_two"
+
+
+class LoadBalancer:
+    """One service: a logical hostname, and the backends behind it.
+
+    Thread-safe, and usable from asyncio and trio at the same time, through any number
+    of transports.
+    Also a context manager that closes it.
+
+    Args:
+        name: The logical hostname that requests are made to; with a port
+            (``"orders:8080"``) only that port is meant.
+        backends: Base URLs, or `Backend` values.
+        discovery: Not there yet: give the list.
+        strategy: A registered name, with options if it has some
+            (``"name;option=value"``), or a strategy of your own.
+        retry: A `RetryPolicy`, a ``tenacity.Retrying`` or ``AsyncRetrying``, or False.
+        health: When a backend is ejected.
+        checks: Not there yet: passive health is on.
+        deadline: Seconds for all attempts, waits and the body of a request together.
+        max_in_flight: Requests that one backend gets at the same time, at most.
+        zone: The caller's own zone; its backends are used while one is usable.
+        subset: Number of backends that this client keeps to, out of many.
+        host: The ``Host`` header, for backends that do not say: ``"logical"``,
+            ``"backend"`` or a literal; by default ``"backend"`` for an https backend
+            named by DNS, else ``"logical"``.
+        tls_name: The name that certificates must carry, in the same forms.
+        allow_plaintext: Whether a logical https request may go to an http backend.
+        clock: Where time comes from.
+        rng: Where chance comes from.
+
+    Raises:
+        ConfigurationError: If an argument makes no sense.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        backends: Iterable[str | Backend] = (),
+        *,
+        discovery: object = None,
+        strategy: str | Strategy = DEFAULT_STRATEGY,
+        retry: Retry = None,
+        health: HealthPolicy | None = None,
+        checks: object = None,
+        deadline: float | None = None,
+        max_in_flight: int | None = None,
+        zone: str | None = None,
+        subset: int | None = None,
+        host: str | None = None,
+        tls_name: str | None = None,
+        allow_plaintext: bool = False,
+        clock: Clock | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        """Make the service; nothing is connected yet."""
+        for argument, value in (("discovery", discovery), ("checks", checks)):
+            if value is not None:
+                raise ConfigurationError(
+                    f"{argument}={value!r}: {argument} is not there yet; leave it away"
+                )
+        check_type("name", name, str, "give the hostname that requests are made to")
+        if health is not None:
+            check_type("health", health, HealthPolicy, "give a HealthPolicy")
+        if deadline is not None:
+            check_number("deadline", deadline, above=True, unit="seconds")
+        if max_in_flight is not None:
+            check_integer("max_in_flight", max_in_flight, least=1)
+        if subset is not None:
+            check_integer("subset", subset, least=1)
+        split_service_name(name)
+        self.name = name
+        self.deadline = deadline
+        self.host = host
+        self.tls_name = tls_name
+        self.allow_plaintext = allow_plaintext
+        self.plan = make_plan(retry)
+        self.core = Balancer(
+            name,
+            strategy=make_strategy(strategy),
+            health=health or HealthPolicy(),
+            clock=clock or SystemClock(),
+            rng=rng or random.Random(),
+            zone=zone,
+            max_in_flight=max_in_flight,
+            subset=subset,
+        )
+        self.core.update(_backends(backends))
+        _instances.add(self)
+
+    # -- one attempt at a time ----------------------------------------------------
+
+    def select(
+        self, key: Hashable = None, exclude: Collection[str | Backend] = ()
+    ) -> Selection:
+        """Take one backend for one attempt; give it back with `release`.
+
+        Args:
+            key: What to spread by, for the strategies that hash.
+            exclude: Backends that are not to be taken.
+
+        Raises:
+            NoBackendsAvailable: If there is none.
+        """
+        return self.core.select(key, _backends(exclude) if exclude else ())
+
+    def execute(
+        self, fn: Callable[[Backend], T], key: Hashable = None, idempotent: bool = True
+    ) -> T:
+        """Call `fn` with a backend, and with others while it fails and may be repeated.
+
+        Args:
+            fn: Called with one backend per attempt.
+            key: What to spread by.
+            idempotent: Whether calling `fn` twice is the same as calling it once.
+                If not, it is repeated only after errors that show that nothing was
+                sent, such as a refused connection.
+
+        Returns:
+            What `fn` returned.
+
+        Raises:
+            Exception: What `fn` raised in the last attempt.
+            NoBackendsAvailable: If no backend could be selected.
+        """
+        task = _Task(self, fn, key, idempotent)
+        result, selection = drive(exchange(self.core, task.plan, task), task)
+        selection.release()
+        return result  # type: ignore[no-any-return]  # what fn returned
+
+    async def execute_async(
+        self,
+        fn: Callable[[Backend], Awaitable[T]],
+        key: Hashable = None,
+        idempotent: bool = True,
+    ) -> T:
+        """Await `fn` with a backend; otherwise the same as `execute`."""
+        task = _AsyncTask(self, fn, key, idempotent)
+        steps = exchange(self.core, task.plan, task)
+        result, selection = await drive_async(steps, task)
+        selection.release()
+        return result  # type: ignore[no-any-return]  # what fn returned
+
+    # -- membership ---------------------------------------------------------------
+
+    @property
+    def backends(self) -> tuple[Backend, ...]:
+        """The backends, in the order in which they were added."""
+        return self.core.backends
+
+    def add_backend(self, backend: str | Backend) -> None:
+        """Add a backend, or give the one with its URL new attributes."""
+        self.core.add(_backend(backend))
+
+    def remove_backend(self, url: str | Backend) -> None:
+        """Remove a backend; what is in flight to it ends in peace.
+
+        Raises:
+            KeyError: If no backend has this URL.
+        """
+        self.core.remove(url)
+
+    def update_backends(self, backends: Iterable[str | Backend]) -> None:
+        """Make `backends` the whole list; those that stay keep their state."""
+        self.core.update(_backends(backends))
+
+    # -- the operator's will ------------------------------------------------------
+
+    def mark_healthy(self, url: str | Backend, healthy: bool | None) -> None:
+        """Overrule the evidence on a backend's health.
+
+        Args:
+            url: Which one.
+            healthy: True or False; None gives the evidence back its say.
+
+        Raises:
+            KeyError: If no backend has this URL.
+        """
+        self.core.mark(url, healthy)
+
+    def drain(self, url: str | Backend, draining: bool = True) -> None:
+        """Let a backend get no new requests; False ends that.
+
+        Raises:
+            KeyError: If no backend has this URL.
+        """
+        self.core.drain(url, draining=draining)
+
+    def wait_drained(self, url: str | Backend, timeout: float | None = None) -> bool:
+        """Wait until nothing is in flight to a backend.
+
+        Args:
+            url: Which one.
+            timeout: Seconds to wait at most; None for ever.
+
+        Returns:
+            Whether that came to pass in time.
+
+        Raises:
+            KeyError: If no backend has this URL.
+        """
+        return drive(wait_until(self.core, self._is_idle(url), timeout))
+
+    async def wait_drained_async(
+        self, url: str | Backend, timeout: float | None = None
+    ) -> bool:
+        """Do as `wait_drained`, in a task."""
+        return await drive_async(wait_until(self.core, self._is_idle(url), timeout))
+
+    def wait_ready(self, timeout: float | None = None) -> bool:
+        """Wait until a usable backend is there.
+
+        Args:
+            timeout: Seconds to wait at most; None for ever.
+
+        Returns:
+            Whether that came to pass in time.
+        """
+        return drive(wait_until(self.core, self.core.is_ready, timeout))
+
+    async def wait_ready_async(self, timeout: float | None = None) -> bool:
+        """Do as `wait_ready`, in a task."""
+        return await drive_async(wait_until(self.core, self.core.is_ready, timeout))
+
+    # -- watching -----------------------------------------------------------------
+
+    def stats(self) -> ServiceStats:
+        """Return a picture of the service at this instant."""
+        return self.core.stats()
+
+    def subscribe(self, callback: Callable[[Event], Any]) -> Callable[[], None]:
+        """Have `callback` called with each event; return what ends that.
+
+        It is called on the thread that caused the event, outside all locks; what it
+        raises is logged and goes no further.
+        """
+        return self.core.announcer.subscribe(callback)
+
+    def close(self) -> None:
+        """Stop what runs in the background; selecting goes on working."""
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close."""
+        self.close()
+
+    def __repr__(self) -> str:
+        """Show the name and how many backends there are."""
+        return f"<LoadBalancer {self.name!r} backends={len(self.backends)}>"
+
+    def _is_idle(self, url: str | Backend) -> Callable[[], bool]:
+        return lambda: self.core.in_flight(url) == 0
+
+
+class _BaseTask:
+    """What `execute` repeats: any callable that takes a backend."""
+
+    method = ""
+
+    def __init__(
+        self,
+        balancer: LoadBalancer,
+        fn: Callable[[Backend], Any],
+        key: Hashable,
+        idempotent: bool,
+    ) -> None:
+        options = current_options()
+        self._fn = fn
+        self.key = options.key if key is None else key
+        self.plan = options.retry or balancer.plan
+        self.deadline = options.deadline or balancer.deadline
+        declared = options.idempotent
+        self.is_declared_idempotent = idempotent if declared is None else declared
+
+    def can_replay(self) -> bool:
+        return True
+
+    def status_of(self, response: Any) -> int | None:
+        return None
+
+    def outcome_of(self, response: Any, balancer: Balancer) -> Outcome:
+        return SUCCESS
+
+
+class _Task(_BaseTask):
+    def send(self, backend: Backend, timeout: float | None) -> Any:
+        return self._fn(backend)
+
+    def close(self, response: Any) -> None:
+        """Leave what a user's function returned to its user."""
+
+
+class _AsyncTask(_BaseTask):
+    async def send(self, backend: Backend, timeout: float | None) -> Any:
+        return await self._fn(backend)
+
+    async def close(self, response: Any) -> None:
+        """Leave what a user's function returned to its user."""
+
+
+def _backend(backend: str | Backend) -> Backend:
+    return backend if isinstance(backend, Backend) else Backend(backend)
+
+
+def _backends(backends: Iterable[str | Backend]) -> list[Backend]:
+    if isinstance(backends, str):
+        raise ConfigurationError(
+            f"backends={backends!r} is one text; give a list of URLs"
+        )
+    return [_backend(backend) for backend in backends]
+
+
+_instances: weakref.WeakSet[LoadBalancer] = weakref.WeakSet()
+
+
+def _reset_after_fork() -> None:
+    """Give the child of a fork balancers of its own: locks, counters, chance."""
+    for balancer in list(_instances):
+        balancer.core.reset_after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_reset_after_fork)

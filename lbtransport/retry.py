@@ -1,0 +1,263 @@
+"""What is repeated, how often, and after which wait.
+
+*May* it be repeated is decided here, by what may have happened: a request that was
+never sent goes to another backend whatever its method; one that the server may have
+acted on only if doing it twice is doing it once (RFC 9110, 9.2.2).
+*Is* it repeated, and when, is decided by tenacity, with the stop and the wait below or
+with those of a tenacity object of the user's own.
+
+Time and chance come in with the `Standing` of the exchange; nothing here asks a clock.
+
+References:
+    gRPC's retry design, on three attempts and on never committing twice.
+    AWS Architecture Blog, "Exponential Backoff and Jitter", on full jitter.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Collection
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+import tenacity
+from tenacity.stop import stop_base
+from tenacity.wait import wait_base
+
+from lbtransport._errors import ConfigurationError
+from lbtransport._types import Outcome, Repeat
+from lbtransport._validation import check_integer, check_number
+
+if TYPE_CHECKING:
+    from random import Random
+
+IDEMPOTENT_METHODS = frozenset(
+    {"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "QUERY"}
+)
+_GATEWAY_STATUSES = frozenset({502, 503, 504})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """How a request is repeated on other backends.
+
+    Args:
+        attempts: Sends in all, the first included; 1 switches retries off (gRPC: 3).
+        statuses: Statuses after which an idempotent request is repeated.
+        methods: Methods that are idempotent: repeating one is the same as sending it
+            once (RFC 9110, 9.2.2, and QUERY).
+        min_wait: Seconds of the first backoff, once no untried backend is left.
+            While one is left there is no wait.
+        max_wait: Seconds that no backoff exceeds; each is drawn between 0 and its
+            limit (full jitter).
+
+    Raises:
+        ConfigurationError: If a value is out of its range.
+    """
+
+    attempts: int = 3
+    statuses: Collection[int] = _GATEWAY_STATUSES
+    methods: Collection[str] = IDEMPOTENT_METHODS
+    min_wait: float = 0.025
+    max_wait: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range."""
+        check_integer("attempts", self.attempts, least=1)
+        for status in self.statuses:
+            check_number(
+                "statuses", status, least=400, most=599, unit="statuses of errors"
+            )
+        check_number("min_wait", self.min_wait, unit="seconds")
+        check_number("max_wait", self.max_wait, least=self.min_wait, unit="seconds")
+        object.__setattr__(self, "statuses", frozenset(self.statuses))
+        methods = frozenset(method.upper() for method in self.methods)
+        object.__setattr__(self, "methods", methods)
+
+
+class Repeatable(Protocol):
+    """What must be known of a request to say whether it may be sent again."""
+
+    @property
+    def method(self) -> str:
+        """The HTTP method, upper case."""
+        ...
+
+    @property
+    def is_declared_idempotent(self) -> bool | None:
+        """What the caller said; None if he said nothing."""
+        ...
+
+    def can_replay(self) -> bool:
+        """Tell whether the body can be sent, whole, once more."""
+        ...
+
+
+@dataclass(slots=True)
+class Standing:
+    """How an exchange stands when a retry is considered.
+
+    tenacity's callbacks find it at ``retry_state.args[0]``.
+
+    Attributes:
+        rng: The source of chance.
+        has_untried: Whether a candidate is left that was not tried.
+        retry_after: Seconds for which the last answer asked to be left alone.
+        remaining: Seconds that are left of the deadline.
+    """
+
+    rng: Random
+    has_untried: bool = True
+    retry_after: float = 0.0
+    remaining: float = float("inf")
+
+
+class wait_untried(wait_base):  # noqa: N801 - as tenacity names its own
+    """No wait while an untried backend is left, then exponential with full jitter."""
+
+    def __init__(self, minimum: float, maximum: float) -> None:
+        """Draw from 0 to `minimum` seconds at first, to `maximum` at last."""
+        self.minimum = minimum
+        self.maximum = maximum
+
+    def __call__(self, retry_state: tenacity.RetryCallState) -> float:
+        """Return seconds to wait before the next attempt."""
+        standing: Standing = retry_state.args[0]
+        if standing.has_untried:
+            return 0.0
+        doublings = min(retry_state.attempt_number - 1, 64)
+        limit = min(self.maximum, self.minimum * 2.0**doublings)
+        return max(standing.rng.random() * limit, standing.retry_after)
+
+
+class stop_before_deadline(stop_base):  # noqa: N801 - as tenacity names its own
+    """Stop when the next attempt could only begin after the deadline."""
+
+    def __call__(self, retry_state: tenacity.RetryCallState) -> bool:
+        """Tell whether to stop."""
+        standing: Standing = retry_state.args[0]
+        return retry_state.upcoming_sleep >= standing.remaining
+
+
+Retry: TypeAlias = RetryPolicy | tenacity.BaseRetrying | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How the exchanges of a service are repeated.
+
+    Attributes:
+        policy: What may be repeated.
+        retrying: Stop, wait and callbacks.
+        is_own: Whether `retrying` is the user's own, with rules that must see every
+            answer, and not made of `policy`.
+    """
+
+    policy: RetryPolicy
+    retrying: tenacity.BaseRetrying
+    is_own: bool = False
+
+    def may_repeat(
+        self, outcome: Outcome, status: int | None, request: Repeatable
+    ) -> bool:
+        """Tell whether a request may be sent again after this outcome.
+
+        Args:
+            outcome: What the last attempt came to.
+            status: The status it answered with; None if it did not.
+            request: What was sent.
+        """
+        repeat = outcome.repeat
+        if status is not None and (self.is_own or status in self.policy.statuses):
+            repeat = Repeat.ANY if repeat is Repeat.ANY else Repeat.IDEMPOTENT
+        if repeat is Repeat.NEVER:
+            return False
+        if repeat is Repeat.IDEMPOTENT and not self._is_idempotent(request):
+            return False
+        return request.can_replay()
+
+    def _is_idempotent(self, request: Repeatable) -> bool:
+        declared = request.is_declared_idempotent
+        return request.method in self.policy.methods if declared is None else declared
+
+
+def make_plan(retry: Retry) -> Plan:
+    """Return the plan that a `retry=` argument describes.
+
+    Args:
+        retry: A policy, a tenacity object of the user's, True or None for the default
+            policy, False for no retries.
+
+    Raises:
+        ConfigurationError: If it is none of these.
+    """
+    if isinstance(retry, tenacity.BaseRetrying):
+        return _plan_of_own(retry)
+    if retry is None or isinstance(retry, bool):
+        retry = NO_RETRIES if retry is False else RetryPolicy()
+    if not isinstance(retry, RetryPolicy):
+        raise ConfigurationError(
+            f"retry={retry!r} is no retry policy; give a RetryPolicy, a tenacity "
+            f"Retrying or AsyncRetrying, or False"
+        )
+    return _plan_of_policy(retry)
+
+
+NO_RETRIES = RetryPolicy(attempts=1)
+
+
+@functools.lru_cache(maxsize=64)
+def _plan_of_policy(policy: RetryPolicy) -> Plan:
+    # One tenacity object serves all threads and tasks: each iter() runs to its end
+    # without suspending, and its state is thread-local.
+    retrying = tenacity.Retrying(
+        stop=tenacity.stop_after_attempt(policy.attempts) | stop_before_deadline(),
+        wait=wait_untried(policy.min_wait, policy.max_wait),
+        retry=_always,
+        retry_error_callback=_last_outcome,
+    )
+    return Plan(policy, retrying)
+
+
+def _plan_of_own(retrying: tenacity.BaseRetrying) -> Plan:
+    if not retrying.enabled:
+        return _plan_of_policy(NO_RETRIES)
+    if retrying.retry_error_callback is None:
+        # Otherwise a RetryError would leave the transport, which no caller of the
+        # client expects: the last answer or the last error does.
+        retrying = retrying.copy(retry_error_callback=_last_outcome)
+    return Plan(RetryPolicy(), retrying, is_own=True)
+
+
+def _always(retry_state: tenacity.RetryCallState) -> bool:
+    return True  # what must not be repeated is never put to tenacity
+
+
+def _last_outcome(retry_state: tenacity.RetryCallState) -> Any:
+    return retry_state.outcome.result() if retry_state.outcome else None
+
+
+def parse_retry_after(value: str | None, wall: float) -> float | None:
+    """Return the seconds that a ``Retry-After`` header asks for.
+
+    Args:
+        value: The header's value: seconds, or an HTTP date; None if there is none.
+        wall: Seconds since the epoch, now.
+
+    Returns:
+        Seconds, at least 0; None if there is no header or it cannot be read.
+
+    References:
+        RFC 9110, 10.2.3.
+    """
+    if value is None:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(value).timestamp() - wall
+        except ValueError:
+            return None
+    return max(0.0, seconds) if seconds < float("inf") else None

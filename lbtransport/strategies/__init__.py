@@ -1,0 +1,86 @@
+"""The strategies, by the names that users type.
+
+To add one: a file in this folder and a line in `STRATEGIES`.
+The contract tests run over the registry, so they cover it at once.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+
+from lbtransport._errors import ConfigurationError
+from lbtransport.strategies._contract import Candidates, Member, Strategy
+from lbtransport.strategies.least_connections import LeastConnections
+from lbtransport.strategies.power_of_two import PowerOfTwo
+from lbtransport.strategies.random import RandomChoice
+from lbtransport.strategies.round_robin import RoundRobin
+
+__all__ = ["STRATEGIES", "Candidates", "Member", "Strategy", "make_strategy"]
+
+STRATEGIES: dict[str, Callable[..., Strategy]] = {
+    "least_connections": LeastConnections,
+    "power_of_two": PowerOfTwo,
+    "random": RandomChoice,
+    "round_robin": RoundRobin,
+}
+_ALIASES = {"p2c": "power_of_two"}
+
+
+def make_strategy(spec: str | Strategy) -> Strategy:
+    """Return the strategy that `spec` describes.
+
+    Args:
+        spec: A registered name, in which ``-`` and ``_`` are the same, followed by
+            options if it has some: ``"name;option=value"``; or a strategy, which is
+            returned as it is.
+
+    Raises:
+        ConfigurationError: If the name, an option or a value is unknown.
+    """
+    if not isinstance(spec, str):
+        return _checked(spec)
+    name, *options = [part.strip() for part in spec.split(";")]
+    key = name.lower().replace("-", "_")
+    make = STRATEGIES.get(_ALIASES.get(key, key))
+    if make is None:
+        choices = ", ".join(sorted([*STRATEGIES, *_ALIASES]))
+        raise ConfigurationError(f"{name!r} is no strategy; choose one of: {choices}")
+    return make(**_parse_options(key, options, make))
+
+
+def _checked(strategy: Strategy) -> Strategy:
+    missing = [
+        method
+        for method in ("members_changed", "choose")
+        if not callable(getattr(strategy, method, None))
+    ]
+    if missing or inspect.isclass(strategy):
+        raise ConfigurationError(
+            f"strategy={strategy!r} is no strategy; give a registered name, or an "
+            f"instance with members_changed() and choose()"
+        )
+    return strategy
+
+
+def _parse_options(
+    name: str, options: list[str], make: Callable[..., Strategy]
+) -> dict[str, object]:
+    """Turn ``option=value`` texts into keyword arguments, typed as the default is."""
+    known = inspect.signature(make).parameters
+    parsed: dict[str, object] = {}
+    for option in filter(None, options):
+        key, _, value = (part.strip() for part in option.partition("="))
+        if key not in known:
+            choices = ", ".join(known) or "none"
+            raise ConfigurationError(
+                f"strategy {name!r} has no option {key!r}; its options: {choices}"
+            )
+        kind = type(known[key].default)
+        try:
+            parsed[key] = kind(value)
+        except ValueError:
+            raise ConfigurationError(
+                f"strategy {name!r}: {option!r} is not {key}=<{kind.__name__}>"
+            ) from None
+    return parsed

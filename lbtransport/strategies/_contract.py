@@ -1,0 +1,93 @@
+"""What a strategy is given, and what is asked of it.
+
+A strategy knows nothing of health, drain, zones or retries: the balancer filters, and
+every candidate that is passed in is fair game.
+It is called under the balancer's lock, so it needs none of its own and must not block.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from lbtransport._types import Backend
+
+if TYPE_CHECKING:
+    from random import Random
+
+_versions = itertools.count(1)
+
+
+class Member(Protocol):
+    """A backend as a strategy sees it.
+
+    Attributes:
+        backend: Its URL, weight, zone and metadata.
+        in_flight: Selections not released yet.
+        waiting: Those of them without headers yet.
+        strategy_state: One slot, the strategy's own; None at first.
+            It survives every update of the list of backends.
+    """
+
+    backend: Backend
+    in_flight: int
+    waiting: int
+    strategy_state: Any
+
+
+class Candidates(tuple[Member, ...]):  # noqa: SLOT001 - a tuple can have none
+    """The backends that may be selected now: an immutable, indexable sequence.
+
+    Attributes:
+        members: All backends of the service, for tables that must not change with
+            health (hashing).
+        version: A number that no other set of candidates has.
+    """
+
+    members: Sequence[Member]
+    version: int
+    _ids: frozenset[int] | None
+
+    def __new__(
+        cls, candidates: Sequence[Member], members: Sequence[Member] | None = None
+    ) -> Self:
+        """Hold `candidates`, a part of `members`; by default all of them."""
+        self = super().__new__(cls, candidates)
+        self.members = self if members is None else members
+        self.version = next(_versions)
+        self._ids = None
+        return self
+
+    def __contains__(self, member: object) -> bool:
+        """Tell, in constant time, whether `member` itself is a candidate."""
+        if self._ids is None:
+            self._ids = frozenset(map(id, self))
+        return id(member) in self._ids
+
+
+class Strategy(Protocol):
+    """The rule that chooses among candidates.
+
+    A strategy may also have any of three methods, called with the backend's state after
+    its counters were brought up to date: ``selected(member, now)``,
+    ``responded(member, now, latency)`` and ``released(member, now, outcome)``; `now`
+    and `latency` in seconds.
+    """
+
+    def members_changed(self, members: Sequence[Member]) -> None:
+        """Take note of all backends of the service; called before the first choice."""
+        ...
+
+    def choose(
+        self, candidates: Candidates, *, key: Hashable, now: float, rng: Random
+    ) -> Member:
+        """Return one of `candidates`, which are never empty.
+
+        Args:
+            candidates: Those that may be selected now.
+            key: What the caller wants to be spread by, None if he has no wish.
+            now: The instant of the selection, monotonic seconds.
+            rng: The only source of chance that may be used.
+        """
+        ...
