@@ -1,0 +1,1 @@
+"""The tests, which mirror lbtransport/, and the kit that they share."""
