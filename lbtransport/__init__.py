@@ -7,7 +7,8 @@ repeats elsewhere what failed and may be repeated.
 This package is the core, which imports no client:
 
 - `LoadBalancer`, `Backend`, `RetryPolicy`, `HealthPolicy`, `options` say what to do,
-- `Selection`, `Outcome`, `ServiceStats` and `BackendStats` come back.
+- `Selection`, `Outcome`, `ServiceStats` and `BackendStats` come back; an outcome is
+  made of a `Verdict`, a `Fault` and a `Repeat`.
 
 The transports are in `lbtransport.requests`, `lbtransport.httpx` and
 `lbtransport.httpx2`, the events in `lbtransport.events`.
@@ -22,7 +23,15 @@ from lbtransport._errors import (
 )
 from lbtransport._options import options
 from lbtransport._selection import Selection
-from lbtransport._types import Backend, BackendStats, Outcome, ServiceStats
+from lbtransport._types import (
+    Backend,
+    BackendStats,
+    Fault,
+    Outcome,
+    Repeat,
+    ServiceStats,
+    Verdict,
+)
 from lbtransport.health import HealthPolicy
 from lbtransport.load_balancer import LoadBalancer
 from lbtransport.retry import RetryPolicy
@@ -31,13 +40,16 @@ __all__ = [
     "Backend",
     "BackendStats",
     "ConfigurationError",
+    "Fault",
     "HealthPolicy",
     "LoadBalancer",
     "LoadBalancingError",
     "NoBackendsAvailable",
     "Outcome",
+    "Repeat",
     "RetryPolicy",
     "Selection",
     "ServiceStats",
+    "Verdict",
     "options",
 ]

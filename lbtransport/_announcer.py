@@ -27,30 +27,35 @@ class Announcer:
         watchers: Signals that it is to give; whoever finds both empty need not call it.
     """
 
-    def __init__(self) -> None:
-        """Have no listeners."""
+    def __init__(self, service: str) -> None:
+        """Have no listeners for the events of `service` yet."""
+        self._service = service
         self._lock = threading.Lock()
-        self._subscribers: tuple[Callable[[events.Event], Any], ...] = ()
+        self._teller: object | None = None  # set under _lock
+        self._subscribers: tuple[list[Callable[[events.Event], Any]], ...] = ()
         self.watchers: list[Signal] = []  # guarded by _lock
         self.noted: deque[events.Event] = deque()
 
-    def note(self, event: events.Event) -> None:
-        """Keep an event for the next `announce`; takes no lock."""
-        self.noted.append(event)
+    def note(self, event: Callable[..., events.Event], *facts: object) -> None:
+        """Keep an event of the service for the next `announce`; takes no lock."""
+        self.noted.append(event(self._service, *facts))
 
     def announce(self) -> None:
         """Tell what was noted.  Not to be called under the balancer's lock."""
+        # One at a time, so that all hear the events in their order; who finds another
+        # at it, or himself further up the stack, leaves it to him.
+        me = object()
         while self.noted:
             try:
-                event = self.noted.popleft()
-            except IndexError:  # another thread was quicker
-                break
-            _log(event)
-            for callback in self._subscribers:
-                try:
-                    callback(event)
-                except Exception:  # noqa: BLE001 - a subscriber's bug must not fail a request
-                    _balancer_log.exception("subscriber failed event=%r", event)
+                with self._lock:
+                    if self._teller is not None:
+                        break
+                    self._teller = me
+                while self.noted:
+                    self._tell(self.noted.popleft())
+            finally:
+                if self._teller is me:
+                    self._teller = None
         if self.watchers:
             with self._lock:
                 watchers = self.watchers.copy()
@@ -58,15 +63,24 @@ class Announcer:
             for signal in watchers:
                 signal.set()
 
+    def _tell(self, event: events.Event) -> None:
+        _log(event)
+        for (callback,) in self._subscribers:
+            try:
+                callback(event)
+            except Exception:  # noqa: BLE001 - a subscriber's bug must not fail a request
+                _balancer_log.exception("subscriber failed event=%r", event)
+
     def subscribe(self, callback: Callable[[events.Event], Any]) -> Callable[[], None]:
         """Have `callback` called with each event; return what ends that."""
+        subscription = [callback]  # told apart by identity, also from one of the same
         with self._lock:
-            self._subscribers = (*self._subscribers, callback)
+            self._subscribers = (*self._subscribers, subscription)
 
         def unsubscribe() -> None:
             with self._lock:
                 self._subscribers = tuple(
-                    other for other in self._subscribers if other is not callback
+                    other for other in self._subscribers if other is not subscription
                 )
 
         return unsubscribe
@@ -87,6 +101,7 @@ class Announcer:
     def reset_after_fork(self) -> None:
         """Forget, in the child, the parent's waiting threads; subscribers stay."""
         self._lock = threading.Lock()
+        self._teller = None
         self.watchers.clear()
         self.noted.clear()
 

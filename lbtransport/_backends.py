@@ -67,7 +67,7 @@ class BackendState:
         for name in self.__slots__:
             setattr(copy, name, getattr(self, name))
         copy.in_flight = copy.waiting = 0
-        copy.circuit.is_on_trial = False
+        copy.circuit.trial = 0
         return copy
 
 
@@ -131,7 +131,7 @@ class BackendTable:
 
     def update(self, backends: Iterable[Backend]) -> Difference:
         """Make `backends` the whole table; those that stay keep their state."""
-        wanted = unique(backends)
+        wanted = {backend.url: backend for backend in backends}
         removed = [
             self.remove(state.backend)
             for state in list(self)
@@ -148,8 +148,8 @@ class BackendTable:
         self._states = {url: state.idle_copy() for url, state in self._states.items()}
 
 
-def unique(backends: Iterable[Backend]) -> dict[str, Backend]:
-    """Return the backends by URL; of the same URL twice, the last one counts."""
+def unique(backends: Iterable[Backend]) -> list[Backend]:
+    """Return each backend once; of the same URL twice, the last one counts."""
     found: dict[str, Backend] = {}
     repeated: list[str] = []
     for backend in backends:
@@ -161,7 +161,7 @@ def unique(backends: Iterable[Backend]) -> dict[str, Backend]:
             "backend listed more than once, its last attributes count backends=%s",
             ", ".join(sorted(set(repeated))),
         )
-    return found
+    return list(found.values())
 
 
 def _normalised(url: str) -> str:

@@ -27,6 +27,7 @@ class Selectable:
         groups: Candidates in order of preference; none of them is empty.
         usable: Number of usable backends, those without room included.
         in_rotation: Number of those whose circuit does not wait for a trial.
+        ejected: Number of backends whose circuit is not closed.
         in_panic: Whether health was ignored because no backend is usable.
         stale_at: Instant at which the passing of time alone changes the answer.
     """
@@ -34,6 +35,7 @@ class Selectable:
     groups: tuple[Candidates, ...]
     usable: int
     in_rotation: int
+    ejected: int
     in_panic: bool
     stale_at: float
 
@@ -44,7 +46,7 @@ class Selectable:
 
 
 NOBODY = Candidates(())
-UNKNOWN = Selectable((), 0, 0, in_panic=False, stale_at=-math.inf)
+UNKNOWN = Selectable((), 0, 0, 0, in_panic=False, stale_at=-math.inf)
 
 
 def find_selectable(
@@ -74,8 +76,9 @@ def find_selectable(
     in_panic = False
     if not usable and fail_open:
         # One at a time, so that each panicking request learns from the one before.
-        usable = last_resorts(members, now)[:1]
-        in_panic = bool(usable)
+        sick = last_resorts(members, now)
+        usable = [state for state in sick if state.in_flight < max_in_flight][:1]
+        in_panic = bool(sick)
     groups: dict[tuple[bool, int, bool], list[BackendState]] = {}
     for state in usable:
         if state.in_flight < max_in_flight:
@@ -87,6 +90,7 @@ def find_selectable(
         groups=tuple(Candidates(groups[group], members) for group in sorted(groups)),
         usable=0 if in_panic else len(usable),
         in_rotation=sum(state.marked or state.circuit.is_closed for state in usable),
+        ejected=sum(not state.circuit.is_closed for state in members),
         in_panic=in_panic,
         stale_at=stale_at,
     )
@@ -101,12 +105,12 @@ def is_usable(state: BackendState, now: float) -> bool:
     if now < state.throttled_until:
         return False
     circuit = state.circuit
-    return circuit.is_closed or (circuit.is_half_open(now) and not circuit.is_on_trial)
+    return circuit.is_closed or (circuit.is_half_open(now) and not circuit.trial)
 
 
 def returns_at(state: BackendState) -> float:
     """Return when time alone makes an unusable backend usable; infinity if never."""
-    if state.is_draining or state.marked is not None or state.circuit.is_on_trial:
+    if state.is_draining or state.marked is not None or state.circuit.trial:
         return math.inf
     return max(state.throttled_until, state.circuit.ejected_until or -math.inf)
 

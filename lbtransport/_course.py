@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Generator, Hashable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -41,10 +42,6 @@ class Job(Repeatable, Protocol):
         """Seconds for the whole exchange; None if it may take for ever."""
         ...
 
-    def status_of(self, response: Any) -> int | None:
-        """Return the status of a response; None if it has none."""
-        ...
-
     def outcome_of(self, response: Any, balancer: Balancer) -> Outcome:
         """Return what a response says of the backend that gave it."""
         ...
@@ -61,8 +58,15 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """The end of the exchange: this is what the caller gets."""
+class Again:
+    """The next attempt follows, after a wait of so many seconds."""
+
+    wait: float
+
+
+@dataclass(frozen=True, slots=True)
+class Instead:
+    """The user's own tenacity object ends the exchange with an answer of its own."""
 
     response: Any
 
@@ -93,7 +97,7 @@ class Course:
 
     def consider(
         self, attempt: Attempt, ends_at: float
-    ) -> Generator[Effect, Any, Answer | float]:
+    ) -> Generator[Effect, Any, Again | Instead | None]:
         """Decide what follows an attempt.
 
         Args:
@@ -101,36 +105,42 @@ class Course:
             ends_at: Instant of the deadline; infinity if there is none.
 
         Returns:
-            The answer for the caller, or the seconds to wait before the next attempt.
+            What follows; None if the attempt's own response or error is the answer.
 
         Raises:
-            Exception: The attempt's error, if it ended the exchange.
+            Exception: What a callback of the user's raised.
         """
         self._tried.append(attempt.backend)
         if not self._may_repeat(attempt):
-            if attempt.error is not None:
-                raise attempt.error
-            return Answer(attempt.response)
+            return None
         outcome = attempt.outcome
         now = self._balancer.clock.monotonic()
         self._standing.has_untried = self._balancer.has_untried(self._tried)
         self._standing.retry_after = max(0.0, (outcome.until or now) - now)
         self._standing.remaining = ends_at - now
         self._may_overrule_evidence = outcome.is_unsent
-        if attempt.error is None:
+        error = attempt.error
+        if error is None:
             self._call.set_result(attempt.response)
         else:
-            error = attempt.error
             self._call.set_exception((type(error), error, error.__traceback__))
-        if self._plan.is_own:
-            step = yield Call(self._retrying.iter, (self._call,))
-        else:
-            step = self._retrying.iter(self._call)
+        try:
+            if self._plan.is_own:
+                step = yield Call(self._retrying.iter, (self._call,))
+            else:
+                step = self._retrying.iter(self._call)
+        except Exception as raised:
+            if raised is error:
+                self._call.outcome = None  # leave no cycle to the collector
+                return None
+            raise
         if not isinstance(step, tenacity.DoSleep):
-            return Answer(step)
+            return None if error is None and step is attempt.response else Instead(step)
+        if step >= self._standing.remaining:
+            return None  # the next attempt could only begin after the deadline
         self._announce(attempt, float(step))
         self._call.prepare_for_next_attempt()
-        return float(step)
+        return Again(float(step))
 
     def wait(self, seconds: float) -> Generator[Effect, Any, None]:
         """Wait, and tell a user's own tenacity object that the next attempt begins."""
@@ -141,43 +151,28 @@ class Course:
         if self._plan.is_own:
             yield Call(self._retrying.iter, (self._call,))
 
-    def select_next(self, error: Exception | None) -> Selection:
-        """Select the backend of the next attempt.
+    def select_next(self) -> Selection | None:
+        """Select the backend of the next attempt; None if none is left at all.
 
         Untried ones first; when all were tried a new round begins, in which the one
         that failed last comes last.
-
-        Args:
-            error: What the last attempt failed with, if it did not answer.
-
-        Raises:
-            Exception: `error`, if no backend is left at all.
         """
         last = self._tried[-1]
         select, key = self._balancer.select, self._job.key
-        try:
+        with suppress(NoBackendsAvailable):
             return select(
                 key, self._tried, against_evidence=self._may_overrule_evidence
             )
-        except NoBackendsAvailable:
-            self._tried = []
-        try:
+        self._tried = []
+        with suppress(NoBackendsAvailable):
             return select(key, (last,))
-        except NoBackendsAvailable:
-            pass
-        try:
+        with suppress(NoBackendsAvailable):
             return select(key)
-        except NoBackendsAvailable:
-            if error is not None:
-                raise error from None
-            raise
+        return None
 
     def _may_repeat(self, attempt: Attempt) -> bool:
         """Tell whether repeating is safe, and whether it helps."""
-        status = None
-        if attempt.error is None:
-            status = self._job.status_of(attempt.response)
-        if not self._plan.may_repeat(attempt.outcome, status, self._job):
+        if not self._plan.may_repeat(attempt.outcome, self._job):
             return False
         if attempt.outcome.fault is not Fault.RESPONSE_TIMEOUT:
             return True
@@ -199,13 +194,6 @@ class Course:
             wait,
         )
         announcer = self._balancer.announcer
-        announcer.note(
-            AttemptRetried(
-                self._balancer.name,
-                attempt.backend,
-                attempt.outcome.reason,
-                number,
-                wait,
-            )
-        )
+        reason = attempt.outcome.reason
+        announcer.note(AttemptRetried, attempt.backend, reason, number, wait)
         announcer.announce()

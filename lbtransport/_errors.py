@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import re
 
-_USERINFO = re.compile(r"(?<=//)[^/?#\s]*@")
+# Where, in a list of URLs, the next one begins.
+_NEXT_URL = re.compile(r"(?<=[\s,;])(?=https?://)", re.IGNORECASE)
 
 
 class LoadBalancingError(Exception):
@@ -31,5 +32,17 @@ class ConfigurationError(LoadBalancingError, ValueError):
 
 
 def hide_credentials(text: str) -> str:
-    """Replace each ``user:password@`` of the URLs in a text, so it can be shown."""
-    return _USERINFO.sub("***@", text)
+    """Replace each ``user:password@`` of the URLs in a text, so that it can be shown.
+
+    Text that holds no URL in good form is taken for one: a password with a slash or a
+    space in it must not show, so what is hidden is rather too much.
+    """
+    return "".join(map(_hide_userinfo, _NEXT_URL.split(text)))
+
+
+def _hide_userinfo(url: str) -> str:
+    before, at, after = url.rpartition("@")
+    scheme, slashes, _ = before.partition("//")
+    if not at:
+        return url
+    return f"{scheme}//***@{after}" if slashes else f"***@{after}"

@@ -15,16 +15,20 @@ Not here: what may be repeated (`retry`), and what a client's response or error 
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Generator
+from types import TracebackType
 from typing import Any, TypeAlias
 
 from lbtransport._balancer import Balancer
-from lbtransport._course import Answer, Attempt, Course, Job
+from lbtransport._course import Attempt, Course, Instead, Job
 from lbtransport._effects import Close, Effect, Send
 from lbtransport._selection import Selection, outcome_of_error
 from lbtransport._types.outcome import SUCCESS
 from lbtransport.retry import Plan
+
+logger = logging.getLogger("lbtransport.retry")
 
 _SHORTEST_TIMEOUT = 0.001  # seconds; to the clients, zero means no waiting at all
 
@@ -60,14 +64,15 @@ def exchange(  # noqa: PLR0912, PLR0915 - one life, told in one piece
             timeout = max(ends_at - balancer.clock.monotonic(), _SHORTEST_TIMEOUT)
         response: Any = None
         error: Exception | None = None
+        traceback: TracebackType | None = None
         try:
             response = yield Send(selection.backend, timeout)
             outcome = job.outcome_of(response, balancer)
             selection.responded(outcome=outcome)
-            if outcome is SUCCESS and course is None:
+            if course is None and (outcome is SUCCESS or plan.is_final(outcome)):
                 return response, selection
         except Exception as caught:  # noqa: BLE001 - any error is judged, none is lost
-            error = caught
+            error, traceback = caught, caught.__traceback__
             outcome = outcome_of_error(caught)
             selection.release(outcome=outcome)
         except GeneratorExit:
@@ -83,22 +88,38 @@ def exchange(  # noqa: PLR0912, PLR0915 - one life, told in one piece
             step = yield from course.consider(
                 Attempt(selection.backend, outcome, response, error), ends_at
             )
-            if isinstance(step, Answer):
-                if response is not None and step.response is not response:
-                    selection.release(outcome=outcome)
-                    yield Close(response)
-                return step.response, selection
+            if step is None:
+                if error is not None:
+                    raise error.with_traceback(traceback)
+                return response, selection
             # Nothing is held while waiting: neither the backend nor a connection.
             selection.release(outcome=outcome)
             if response is not None:
-                yield Close(response)
-            yield from course.wait(step)
-            selection = course.select_next(error)
+                discarded, response = response, None
+                yield from _discard(discarded)
+            if isinstance(step, Instead):
+                return step.response, selection
+            yield from course.wait(step.wait)
+            following = course.select_next()
+            if following is None and error is not None:
+                raise error.with_traceback(traceback)
+            selection = following or balancer.select(job.key)
         except GeneratorExit:
             raise  # as above
         except BaseException:
             selection.cancel()
+            if response is not None:
+                yield from _discard(response)
+            # An error's traceback holds this frame: leave no cycle to the collector.
+            course = None
             raise
         finally:
-            # An error's traceback holds this frame: leave no cycle to the collector.
             del response, error
+
+
+def _discard(response: Any) -> Generator[Effect, Any, None]:
+    """Close a response that nobody will see; that it cannot be closed is no matter."""
+    try:
+        yield Close(response)
+    except Exception:
+        logger.debug("closing a discarded response failed", exc_info=True)

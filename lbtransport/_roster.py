@@ -14,6 +14,7 @@ import math
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
+from lbtransport._announcer import Announcer
 from lbtransport._backends import BackendState, BackendTable, Difference
 from lbtransport._candidates import (
     NOBODY,
@@ -24,6 +25,7 @@ from lbtransport._candidates import (
     without,
 )
 from lbtransport._types import Backend
+from lbtransport.events import PanicEntered, PanicLeft
 from lbtransport.strategies import Candidates
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ class Roster:
 
     def __init__(
         self,
+        announcer: Announcer,
         *,
         zone: str | None,
         max_in_flight: float,
@@ -50,6 +53,7 @@ class Roster:
         rng: Random,
     ) -> None:
         """Start without backends."""
+        self._announcer = announcer
         self._zone = zone
         self._max_in_flight = max_in_flight
         self._subset = subset
@@ -70,6 +74,7 @@ class Roster:
         """Find the candidates, if what is known of them is out of date."""
         if now < self.stale_at:
             return
+        was_in_panic = self.selectable.in_panic
         self.selectable = selectable = find_selectable(
             self.members,
             now,
@@ -78,6 +83,9 @@ class Roster:
             fail_open=self._fail_open,
         )
         self.candidates = selectable.candidates
+        if selectable.in_panic is not was_in_panic:
+            note = PanicEntered if selectable.in_panic else PanicLeft
+            self._announcer.note(note)
         # In a panic each outcome may change who is the most promising.
         self.stale_at = -math.inf if selectable.in_panic else selectable.stale_at
 
@@ -107,12 +115,14 @@ class Roster:
         if against_evidence and self._fail_open:
             sick = [state for state in self.members if not is_usable(state, now)]
             for state in last_resorts(sick, now):
-                if state.backend not in tried:
+                has_room = state.in_flight < self._max_in_flight
+                if has_room and state.backend not in tried:
                     return Candidates((state,), self.members)
         return NOBODY
 
     def reset_after_fork(self) -> None:
-        """Forget what is in flight: it belongs to the parent."""
+        """Forget what is in flight, which is the parent's, and be another client."""
+        self._identity = self._rng.randbytes(8)
         self.table.reset_after_fork()
         self._gather()
         self.invalidate()

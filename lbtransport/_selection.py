@@ -48,23 +48,21 @@ class Selection:
     __slots__ = (
         "_ledger",
         "backend",
-        "is_trial",
         "judged",
         "stage",
         "started_at",
         "state",
+        "trial",
     )
 
-    def __init__(
-        self, ledger: Ledger, state: BackendState, started_at: float, is_trial: bool
-    ) -> None:
-        """Belong to `ledger`, which counts it from now on."""
+    def __init__(self, ledger: Ledger, state: BackendState, started_at: float) -> None:
+        """Belong to `ledger`, which sets the stage when it has counted it."""
         self._ledger = ledger
         self.state = state
         self.backend: Backend = state.backend
         self.started_at = started_at
-        self.is_trial = is_trial
-        self.stage = WAITING
+        self.trial = 0  # the number of the trial of a half-open circuit; 0: none
+        self.stage = RELEASED
         self.judged: Verdict | None = None  # the verdict given at the headers
 
     def responded(self, *, outcome: Outcome | None = None) -> None:
@@ -117,7 +115,11 @@ class Selection:
 
         This may run inside any allocation, on a thread that holds any lock.
         """
-        if self.stage != RELEASED:
+        try:
+            is_open = self.stage != RELEASED
+        except AttributeError:
+            return  # interrupted while it was made
+        if is_open:
             self._ledger.abandon(self)
 
     def __repr__(self) -> str:

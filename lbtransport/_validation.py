@@ -7,16 +7,35 @@ import math
 from lbtransport._errors import ConfigurationError
 
 
-def check_integer(name: str, value: object, *, least: int) -> None:
-    """Refuse what is no integer of at least `least`.
+def check_integer(
+    name: str, value: object, *, least: int, most: int | None = None
+) -> None:
+    """Refuse what is no integer from `least` to `most`.
 
     Raises:
         ConfigurationError: If it is not.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int)
+        or value < least
+        or (most is not None and value > most)
+    ):
+        limit = "" if most is None else f" and at most {most}"
         raise ConfigurationError(
-            f"{name}={value!r}: give an integer of at least {least}"
+            f"{name}={value!r}: give an integer of at least {least}{limit}"
         )
+
+
+def check_label(name: str, value: object) -> None:
+    """Refuse what is no text that may stand in a header or in a TLS handshake.
+
+    Raises:
+        ConfigurationError: If it is not.
+    """
+    is_text = isinstance(value, str) and value.isascii() and value.isprintable()
+    if not is_text or not value or " " in str(value):
+        raise ConfigurationError(f"{name}={value!r}: give a name without white space")
 
 
 def check_number(

@@ -1,7 +1,7 @@
 """What happens to a service, as typed events for `LoadBalancer.subscribe`.
 
-Events are handed out after the balancer's lock was let go, on the thread that caused
-them, in the order in which they happened.
+Events are handed out after the balancer's lock was let go, on a thread that uses the
+balancer, in the order in which they happened.
 None of them holds a header, a query or a body.
 """
 

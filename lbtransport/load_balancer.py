@@ -21,11 +21,11 @@ from lbtransport._errors import ConfigurationError
 from lbtransport._exchange import exchange
 from lbtransport._options import current_options
 from lbtransport._selection import Selection
-from lbtransport._types import Backend, Outcome, ServiceStats
+from lbtransport._tasks import AsyncTask, Task
+from lbtransport._types import Backend, ServiceStats
 from lbtransport._types.authority import split_service_name
-from lbtransport._types.outcome import SUCCESS
-from lbtransport._validation import check_integer, check_number, check_type
-from lbtransport._waiting import wait_until
+from lbtransport._validation import check_integer, check_label, check_number, check_type
+from lbtransport._waiting import wait_drained, wait_ready
 from lbtransport.events import Event
 from lbtransport.health import HealthPolicy
 from lbtransport.retry import Retry, make_plan
@@ -98,6 +98,11 @@ class LoadBalancer:
         check_type("name", name, str, "give the hostname that requests are made to")
         if health is not None:
             check_type("health", health, HealthPolicy, "give a HealthPolicy")
+        if zone is not None:
+            check_type("zone", zone, str, "give the name of a zone")
+        for argument, label in (("host", host), ("tls_name", tls_name)):
+            if label is not None:
+                check_label(argument, label)
         if deadline is not None:
             check_number("deadline", deadline, above=True, unit="seconds")
         if max_in_flight is not None:
@@ -159,8 +164,10 @@ class LoadBalancer:
             Exception: What `fn` raised in the last attempt.
             NoBackendsAvailable: If no backend could be selected.
         """
-        task = _Task(self, fn, key, idempotent)
-        result, selection = drive(exchange(self.core, task.plan, task), task)
+        options = current_options()
+        task = Task(fn, options, self.deadline, key=key, idempotent=idempotent)
+        steps = exchange(self.core, options.retry or self.plan, task)
+        result, selection = drive(steps, task)
         selection.release()
         return result  # type: ignore[no-any-return]  # what fn returned
 
@@ -171,8 +178,9 @@ class LoadBalancer:
         idempotent: bool = True,
     ) -> T:
         """Await `fn` with a backend; otherwise the same as `execute`."""
-        task = _AsyncTask(self, fn, key, idempotent)
-        steps = exchange(self.core, task.plan, task)
+        options = current_options()
+        task = AsyncTask(fn, options, self.deadline, key=key, idempotent=idempotent)
+        steps = exchange(self.core, options.retry or self.plan, task)
         result, selection = await drive_async(steps, task)
         selection.release()
         return result  # type: ignore[no-any-return]  # what fn returned
@@ -235,13 +243,13 @@ class LoadBalancer:
         Raises:
             KeyError: If no backend has this URL.
         """
-        return drive(wait_until(self.core, self._is_idle(url), timeout))
+        return drive(wait_drained(self.core, url, timeout))
 
     async def wait_drained_async(
         self, url: str | Backend, timeout: float | None = None
     ) -> bool:
         """Do as `wait_drained`, in a task."""
-        return await drive_async(wait_until(self.core, self._is_idle(url), timeout))
+        return await drive_async(wait_drained(self.core, url, timeout))
 
     def wait_ready(self, timeout: float | None = None) -> bool:
         """Wait until a usable backend is there.
@@ -252,11 +260,11 @@ class LoadBalancer:
         Returns:
             Whether that came to pass in time.
         """
-        return drive(wait_until(self.core, self.core.is_ready, timeout))
+        return drive(wait_ready(self.core, timeout))
 
     async def wait_ready_async(self, timeout: float | None = None) -> bool:
         """Do as `wait_ready`, in a task."""
-        return await drive_async(wait_until(self.core, self.core.is_ready, timeout))
+        return await drive_async(wait_ready(self.core, timeout))
 
     # -- watching -----------------------------------------------------------------
 
@@ -292,64 +300,16 @@ class LoadBalancer:
         """Show the name and how many backends there are."""
         return f"<LoadBalancer {self.name!r} backends={len(self.backends)}>"
 
-    def _is_idle(self, url: str | Backend) -> Callable[[], bool]:
-        return lambda: self.core.in_flight(url) == 0
-
-
-class _BaseTask:
-    """What `execute` repeats: any callable that takes a backend."""
-
-    method = ""
-
-    def __init__(
-        self,
-        balancer: LoadBalancer,
-        fn: Callable[[Backend], Any],
-        key: Hashable,
-        idempotent: bool,
-    ) -> None:
-        options = current_options()
-        self._fn = fn
-        self.key = options.key if key is None else key
-        self.plan = options.retry or balancer.plan
-        self.deadline = options.deadline or balancer.deadline
-        declared = options.idempotent
-        self.is_declared_idempotent = idempotent if declared is None else declared
-
-    def can_replay(self) -> bool:
-        return True
-
-    def status_of(self, response: Any) -> int | None:
-        return None
-
-    def outcome_of(self, response: Any, balancer: Balancer) -> Outcome:
-        return SUCCESS
-
-
-class _Task(_BaseTask):
-    def send(self, backend: Backend, timeout: float | None) -> Any:
-        return self._fn(backend)
-
-    def close(self, response: Any) -> None:
-        """Leave what a user's function returned to its user."""
-
-
-class _AsyncTask(_BaseTask):
-    async def send(self, backend: Backend, timeout: float | None) -> Any:
-        return await self._fn(backend)
-
-    async def close(self, response: Any) -> None:
-        """Leave what a user's function returned to its user."""
-
 
 def _backend(backend: str | Backend) -> Backend:
     return backend if isinstance(backend, Backend) else Backend(backend)
 
 
 def _backends(backends: Iterable[str | Backend]) -> list[Backend]:
-    if isinstance(backends, str):
+    if isinstance(backends, (str, Backend)) or not isinstance(backends, Iterable):
         raise ConfigurationError(
-            f"backends={backends!r} is one text; give a list of URLs"
+            f"a {type(backends).__name__} is no list of backends; give a list of URLs, "
+            f"or of Backend values"
         )
     return [_backend(backend) for backend in backends]
 

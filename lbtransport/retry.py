@@ -18,7 +18,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Collection
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import tenacity
@@ -66,11 +65,11 @@ class RetryPolicy:
         """Refuse values out of range."""
         check_integer("attempts", self.attempts, least=1)
         for status in self.statuses:
-            check_number(
-                "statuses", status, least=400, most=599, unit="statuses of errors"
-            )
+            check_integer("statuses", status, least=400, most=599)
         check_number("min_wait", self.min_wait, unit="seconds")
         check_number("max_wait", self.max_wait, least=self.min_wait, unit="seconds")
+        if isinstance(self.methods, str):
+            raise ConfigurationError(f"methods={self.methods!r}: give a set of methods")
         object.__setattr__(self, "statuses", frozenset(self.statuses))
         methods = frozenset(method.upper() for method in self.methods)
         object.__setattr__(self, "methods", methods)
@@ -158,22 +157,23 @@ class Plan:
     retrying: tenacity.BaseRetrying
     is_own: bool = False
 
-    def may_repeat(
-        self, outcome: Outcome, status: int | None, request: Repeatable
-    ) -> bool:
+    def is_final(self, outcome: Outcome) -> bool:
+        """Tell whether nothing can follow this outcome, whatever the request is."""
+        return (
+            outcome.repeat is Repeat.NEVER
+            and outcome.status not in self.policy.statuses
+            and not self.is_own
+        )
+
+    def may_repeat(self, outcome: Outcome, request: Repeatable) -> bool:
         """Tell whether a request may be sent again after this outcome.
 
-        Args:
-            outcome: What the last attempt came to.
-            status: The status it answered with; None if it did not.
-            request: What was sent.
+        Rules of the user's own decide about every outcome, but not about what is safe:
+        what the backend may have acted on is repeated only if the request allows it.
         """
-        repeat = outcome.repeat
-        if status is not None and (self.is_own or status in self.policy.statuses):
-            repeat = Repeat.ANY if repeat is Repeat.ANY else Repeat.IDEMPOTENT
-        if repeat is Repeat.NEVER:
+        if self.is_final(outcome):
             return False
-        if repeat is Repeat.IDEMPOTENT and not self._is_idempotent(request):
+        if outcome.repeat is not Repeat.ANY and not self._is_idempotent(request):
             return False
         return request.can_replay()
 
@@ -236,28 +236,3 @@ def _always(retry_state: tenacity.RetryCallState) -> bool:
 
 def _last_outcome(retry_state: tenacity.RetryCallState) -> Any:
     return retry_state.outcome.result() if retry_state.outcome else None
-
-
-def parse_retry_after(value: str | None, wall: float) -> float | None:
-    """Return the seconds that a ``Retry-After`` header asks for.
-
-    Args:
-        value: The header's value: seconds, or an HTTP date; None if there is none.
-        wall: Seconds since the epoch, now.
-
-    Returns:
-        Seconds, at least 0; None if there is no header or it cannot be read.
-
-    References:
-        RFC 9110, 10.2.3.
-    """
-    if value is None:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            seconds = parsedate_to_datetime(value).timestamp() - wall
-        except ValueError:
-            return None
-    return max(0.0, seconds) if seconds < float("inf") else None

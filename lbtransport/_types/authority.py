@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from lbtransport._errors import ConfigurationError
+from lbtransport._errors import ConfigurationError, hide_credentials
 
 # To a load balancer, a websocket is an HTTP request that stays.
 _HTTP_SCHEMES = {"ws": "http", "wss": "https"}
@@ -44,9 +44,11 @@ def split_service_name(name: str) -> tuple[str, int | None]:
         is_whole = parts.netloc == name and "@" not in name
     except ValueError:
         host, port, is_whole = "", None, False
+    is_whole &= not name.endswith(":")
     if not host or not is_whole or any(character.isspace() for character in name):
         raise ConfigurationError(
-            f"{name!r} is no name of a service; give a hostname like 'orders', or "
+            f"{hide_credentials(name)!r} is no name of a service; give a hostname like "
+            f"'orders', or "
             f"'orders:8080' for that port alone"
         )
     return host, port

@@ -8,15 +8,23 @@ from __future__ import annotations
 
 import base64
 import ipaddress
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from lbtransport._errors import ConfigurationError, hide_credentials
-from lbtransport._validation import check_integer, check_number
+from lbtransport._validation import (
+    check_integer,
+    check_label,
+    check_number,
+    check_type,
+)
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
+
+_HOST = re.compile(r"[A-Za-z0-9._~-]+")
 
 _EXAMPLE = "write it as 'http://10.0.0.1:8080' or 'https://eu.example.com/v1'"
 
@@ -45,6 +53,10 @@ class SecretHeaders(Mapping[str, str]):
     def __repr__(self) -> str:
         """Tell that there are secrets, and none of them."""
         return "<hidden>" if self._headers else "{}"
+
+    def __copy__(self) -> SecretHeaders:
+        """Return itself: it never changes."""
+        return self
 
     def __deepcopy__(self, memo: dict[int, Any]) -> SecretHeaders:
         """Return itself: it never changes."""
@@ -101,6 +113,8 @@ class Backend:
         parts = _parse(self.url)
         headers = dict(self.headers or {})
         if parts.authorization is not None:
+            for name in [name for name in headers if name.lower() == "authorization"]:
+                del headers[name]
             headers["Authorization"] = parts.authorization
         keep = object.__setattr__  # frozen: this is the one place that writes
         keep(self, "scheme", parts.scheme)
@@ -111,6 +125,14 @@ class Backend:
         keep(self, "headers", SecretHeaders(headers))
         check_number(f"weight of backend {self.url!r}", self.weight)
         check_integer(f"priority of backend {self.url!r}", self.priority, least=0)
+        if self.zone is not None:
+            check_type(f"zone of backend {self.url!r}", self.zone, str, "give a name")
+        for name in ("host", "tls_name"):
+            label = getattr(self, name)
+            if label is not None:
+                check_label(f"{name} of backend {self.url!r}", label)
+        for name, value in headers.items():
+            _check_header(self.url, name, value)
 
     @property
     def netloc(self) -> str:
@@ -141,7 +163,7 @@ class _Parts:
 def _parse(url: object) -> _Parts:
     """Take a backend's URL apart, normalised."""
     if not isinstance(url, str):
-        raise ConfigurationError(f"{url!r} is no backend; {_EXAMPLE}")
+        raise ConfigurationError(f"a {type(url).__name__} is no backend; {_EXAMPLE}")
     shown = repr(hide_credentials(url))
     if any(character.isspace() or not character.isprintable() for character in url):
         raise ConfigurationError(f"backend {shown} holds white space; {_EXAMPLE}")
@@ -150,7 +172,9 @@ def _parse(url: object) -> _Parts:
         port = parts.port
         hostname = _normalise_host(parts.hostname or "")
     except ValueError as error:
-        raise ConfigurationError(f"backend {shown}: {error}; {_EXAMPLE}") from None
+        # The parser's words quote what it takes for a port: perhaps a password.
+        reason = "it cannot be read" if "@" in url else error
+        raise ConfigurationError(f"backend {shown}: {reason}; {_EXAMPLE}") from None
     scheme = parts.scheme.lower()
     if scheme not in DEFAULT_PORTS or not url[len(scheme) :].startswith("://"):
         raise ConfigurationError(
@@ -158,6 +182,8 @@ def _parse(url: object) -> _Parts:
         )
     if not hostname:
         raise ConfigurationError(f"backend {shown} names no host; {_EXAMPLE}")
+    if not _HOST.fullmatch(hostname) and _address(hostname) is None:
+        raise ConfigurationError(f"backend {shown} names no possible host; {_EXAMPLE}")
     if port == 0:
         raise ConfigurationError(f"backend {shown}: nothing listens at port 0")
     if parts.query or parts.fragment:
@@ -177,6 +203,16 @@ def _parse(url: object) -> _Parts:
         parts.path.rstrip("/"),
         authorization,
     )
+
+
+def _check_header(url: str, name: object, value: object) -> None:
+    """Refuse what could end a header early; the value is never shown."""
+    for text in (name, value):
+        if not isinstance(text, str) or not text.replace("\t", " ").isprintable():
+            raise ConfigurationError(
+                f"headers of backend {url!r}: {name!r} and its value must be texts "
+                f"without line breaks"
+            )
 
 
 def _normalise_host(host: str) -> str:

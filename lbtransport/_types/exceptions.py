@@ -14,13 +14,8 @@ reading a body.
 
 from __future__ import annotations
 
-from lbtransport._types.outcome import (
-    FAULTS,
-    NEUTRAL,
-    Fault,
-    Outcome,
-    outcome_of_status,
-)
+from lbtransport._types.answers import outcome_of_status
+from lbtransport._types.outcome import FAULTS, NEUTRAL, Fault, Outcome
 
 # The first name found in a class's method resolution order counts, so a name covers
 # all subclasses that are not named themselves.
@@ -49,6 +44,7 @@ _FAULT_OF_NAME = {
     "NewConnectionError": Fault.CONNECT,
     "ConnectTimeoutError": Fault.CONNECT_TIMEOUT,
     "ReadTimeoutError": Fault.RESPONSE_TIMEOUT,
+    "MaxRetryError": Fault.DISCONNECT,
     "ClosedPoolError": Fault.POOL,
     "EmptyPoolError": Fault.POOL,
     "ProtocolError": Fault.DISCONNECT,
@@ -93,10 +89,10 @@ def fault_of_exception(error: BaseException) -> Fault | None:
             break
         inner = _fault_of_class(type(wrapped))
         if inner in _REFINED_BY[fault]:
-            # urllib3 has no write timeout: one that aborted the connection while the
-            # request was still going out is a stalled upload.
-            stalled_upload = inner is Fault.RESPONSE_TIMEOUT
-            fault = Fault.WRITE if stalled_upload else inner
+            # urllib3 has no write timeout: where the system's own error aborted the
+            # connection, and not urllib3's for reading, it was the upload that stalled.
+            has_stalled_upload = isinstance(wrapped, TimeoutError)
+            fault = Fault.WRITE if has_stalled_upload else inner
         wrapped = _wrapped(wrapped)
     return fault
 
@@ -107,6 +103,8 @@ def outcome_of_exception(error: BaseException) -> Outcome:
     An error made of a response (``raise_for_status``) says what the response said.
     """
     status = getattr(getattr(error, "response", None), "status_code", None)
+    if type(error).__name__ == "HTTPError" and status is None:
+        status = getattr(error, "code", None)  # urllib.error's
     if isinstance(status, int):
         return outcome_of_status(status)
     fault = fault_of_exception(error)

@@ -14,21 +14,12 @@ Not here: what becomes of a verdict.  `health` ejects, `retry` repeats.
 
 References:
     RFC 9110, 9.2.2, on what may be repeated automatically.
-    RFC 9110, 10.2.3, on Retry-After.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-
-MAX_RETRY_AFTER = 60.0  # linkerd's clamp: no backend talks itself out of use for hours
-TOO_MANY_REQUESTS = 429
-SERVICE_UNAVAILABLE = 503
-
-_SERVER_ERRORS = range(500, 600)
-# Not Implemented and HTTP Version Not Supported answer what was asked, not how it went.
-_ANSWERS_ABOUT_THE_REQUEST = frozenset({501, 505})
 
 
 class Verdict(Enum):
@@ -81,6 +72,7 @@ class Outcome:
         shared: It may be the request's fault, or the client's, if others show the same.
         until: The instant, on the balancer's monotonic clock, until which the backend
             asked to be left alone; None if it did not.
+        status: The status that it answered with, if that says anything.
     """
 
     health: Verdict
@@ -91,6 +83,7 @@ class Outcome:
     hard: bool = False
     shared: bool = False
     until: float | None = None
+    status: int | None = None
 
     @property
     def is_unsent(self) -> bool:
@@ -168,27 +161,3 @@ FAULTS: dict[Fault, Outcome] = {
     )
     if outcome.fault is not None
 }
-
-
-def outcome_of_status(
-    status: int, *, retry_after: float | None = None, now: float = 0.0
-) -> Outcome:
-    """Return what a response's status says; which may be repeated is `retry`'s to say.
-
-    Args:
-        status: The status code.
-        retry_after: Seconds that the response asks to be left alone; None if it does
-            not.
-        now: Current instant of the monotonic clock.
-    """
-    if retry_after is not None and status in {TOO_MANY_REQUESTS, SERVICE_UNAVAILABLE}:
-        return Outcome.throttled(now + min(max(retry_after, 0.0), MAX_RETRY_AFTER))
-    if status not in _SERVER_ERRORS or status in _ANSWERS_ABOUT_THE_REQUEST:
-        return SUCCESS
-    return Outcome(
-        Verdict.FAILURE,
-        f"status {status}",
-        # An answer that came quickly because nothing was done is no measure of speed.
-        sample=False,
-        shared=True,
-    )

@@ -62,12 +62,13 @@ class Circuit:
         "ejected_at",
         "ejected_until",
         "failures_in_a_row",
-        "is_on_trial",
         "last_failed_at",
         "returned_at",
         "shows_shared_fault",
         "timeouts",
         "times_ejected",
+        "trial",
+        "trials",
     )
 
     def __init__(self) -> None:
@@ -77,7 +78,8 @@ class Circuit:
         self.ejected_until: float | None = None  # None: closed
         self.returned_at = -math.inf
         self.times_ejected = 0
-        self.is_on_trial = False
+        self.trial = 0  # the number of the trial that is on; 0: none
+        self.trials = 0
         self.last_failed_at = -math.inf
         self.shows_shared_fault = False
         self.timeouts = Fading()
@@ -100,7 +102,7 @@ class Circuit:
         seconds = ejection_time(self.times_ejected, policy=policy, rng=rng)
         self.ejected_at = now
         self.ejected_until = now + seconds
-        self.is_on_trial = False
+        self.trial = 0
         self.failures_in_a_row = 0
         return seconds
 
@@ -108,7 +110,7 @@ class Circuit:
         """Take the backend back into rotation, its counters at zero."""
         self.ejected_until = None
         self.returned_at = now
-        self.is_on_trial = False
+        self.trial = 0
         self.failures_in_a_row = 0
 
 

@@ -22,10 +22,10 @@ References:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from lbtransport._types import Fault, Outcome, Verdict
 from lbtransport.health.circuit import Circuit, Fading
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from random import Random
 
 _WIDESPREAD = 0.25
+_MOST_PEERS = 64  # of more, a sample tells as much
 _FEWEST_TIMEOUTS = 2.0  # one or two alone are no brown-out, whatever their share
 
 
@@ -47,17 +48,27 @@ class Change(Enum):
     REOPENED = "reopened"  # the trial's slot is free again
 
 
+class Peer(Protocol):
+    """A backend, as far as its circuit goes."""
+
+    circuit: Circuit
+
+
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """The peers of a backend at the moment of a decision.
+    """The backends at the moment of a decision.
 
     Attributes:
-        members: Number of backends, this one included.
-        usable: Number of those that may be selected, this one included.
+        members: Number of backends.
+        in_rotation: Number of those that may be selected and await no trial.
+        ejected: Number of those whose circuit is not closed.
+        peers: Those that requests are sent to now.
     """
 
     members: int
-    usable: int
+    in_rotation: int
+    ejected: int
+    peers: Sequence[Peer]
 
 
 class Detector:
@@ -67,8 +78,6 @@ class Detector:
         """Judge by `policy`, with the jitter of `rng`."""
         self._policy = policy
         self._rng = rng
-        self._ejected = 0
-        self._showing_shared_fault = 0
         self._outcomes = Fading()
         self._timeouts = Fading()
 
@@ -77,8 +86,7 @@ class Detector:
         self._outcomes.add(now)
         if circuit.failures_in_a_row:
             circuit.failures_in_a_row = 0
-        if circuit.shows_shared_fault:
-            self._show_shared_fault(circuit, shows=False)
+        circuit.shows_shared_fault = False
 
     def record(
         self,
@@ -96,18 +104,12 @@ class Detector:
             circuit: The backend's.
             outcome: What the attempt came to.
             started_at: When the backend was selected for it.
-            is_trial: Whether it was the one request of a half-open circuit.
+            is_trial: Whether it was the trial of the half-open circuit.
             now: Current instant.
             fleet: Tells of the peers; asked only when a failure counts.
         """
-        # A trial may have been overtaken: by a success in a panic, or by an ejection
-        # and a trial after its own.
-        is_trial &= circuit.is_on_trial and started_at > circuit.ejected_at
         if outcome.health is Verdict.NEUTRAL:
-            if is_trial:
-                circuit.is_on_trial = False
-                return Change.REOPENED
-            return Change.NOTHING
+            return Change.REOPENED if is_trial else Change.NOTHING
         if outcome.health is Verdict.SUCCESS:
             return self._succeeded(circuit, started_at, is_trial, now)
         self._outcomes.add(now)
@@ -127,8 +129,6 @@ class Detector:
         if not self._may_eject(circuit, outcome, peers):
             return Change.NOTHING
         circuit.open(now, self._policy, self._rng)
-        self._ejected += 1
-        self._show_shared_fault(circuit, shows=False)
         return Change.EJECTED
 
     def timeouts_are_widespread(
@@ -148,11 +148,6 @@ class Detector:
             outcomes, timeouts = outcomes - own, timeouts - own
         return timeouts > _FEWEST_TIMEOUTS and timeouts >= _WIDESPREAD * outcomes
 
-    def forget(self, circuit: Circuit) -> None:
-        """Drop a backend that left the service from the counts."""
-        self._ejected -= not circuit.is_closed
-        self._show_shared_fault(circuit, shows=False)
-
     def _succeeded(
         self, circuit: Circuit, started_at: float, is_trial: bool, now: float
     ) -> Change:
@@ -164,7 +159,6 @@ class Detector:
         if is_trial or started_at > circuit.ejected_at:
             circuit.close(now)
             self.praise(circuit, now)
-            self._ejected -= 1
             return Change.RETURNED
         return Change.NOTHING
 
@@ -176,19 +170,21 @@ class Detector:
             return not self.timeouts_are_widespread(circuit, now, members=fleet.members)
         if not outcome.shared:
             return True
-        others = fleet.usable - 1
-        showing = self._showing_shared_fault - circuit.shows_shared_fault
-        self._show_shared_fault(circuit, shows=True)
-        return others < 1 or showing < others / 2
+        circuit.shows_shared_fault = True
+        return not self._is_shown_by_half(circuit, fleet.peers)
+
+    def _is_shown_by_half(self, circuit: Circuit, peers: Sequence[Peer]) -> bool:
+        """Tell whether at least half of the others showed such a fault last."""
+        if len(peers) > _MOST_PEERS:
+            peers = self._rng.sample(peers, _MOST_PEERS)
+        others = [peer.circuit for peer in peers if peer.circuit is not circuit]
+        showing = sum(other.shows_shared_fault for other in others)
+        return bool(others) and showing >= len(others) / 2
 
     def _may_eject(self, circuit: Circuit, outcome: Outcome, fleet: Fleet) -> bool:
         if circuit.failures_in_a_row < self._policy.consecutive_failures:
             return False
-        if fleet.usable <= 1:
+        if fleet.in_rotation <= 1:
             return False
         most = max(1, math.floor(fleet.members * self._policy.max_ejected))
-        return outcome.hard or self._ejected + 1 <= most
-
-    def _show_shared_fault(self, circuit: Circuit, *, shows: bool) -> None:
-        self._showing_shared_fault += shows - circuit.shows_shared_fault
-        circuit.shows_shared_fault = shows
+        return outcome.hard or fleet.ejected + 1 <= most

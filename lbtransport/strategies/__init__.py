@@ -24,6 +24,7 @@ STRATEGIES: dict[str, Callable[..., Strategy]] = {
     "random": RandomChoice,
     "round_robin": RoundRobin,
 }
+_SWITCHES = {"true": True, "false": False}
 _ALIASES = {"p2c": "power_of_two"}
 
 
@@ -76,11 +77,13 @@ def _parse_options(
             raise ConfigurationError(
                 f"strategy {name!r} has no option {key!r}; its options: {choices}"
             )
-        kind = type(known[key].default)
+        default = known[key].default
+        kind = str if default is inspect.Parameter.empty else type(default)
         try:
-            parsed[key] = kind(value)
-        except ValueError:
+            parsed[key] = _SWITCHES[value.lower()] if kind is bool else kind(value)
+        except (KeyError, ValueError):
             raise ConfigurationError(
-                f"strategy {name!r}: {option!r} is not {key}=<{kind.__name__}>"
+                f"strategy {name!r}: {option!r} is not of the form "
+                f"{key}=<{kind.__name__}>"
             ) from None
     return parsed

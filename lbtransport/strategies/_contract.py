@@ -69,10 +69,13 @@ class Candidates(tuple[Member, ...]):  # noqa: SLOT001 - a tuple can have none
 class Strategy(Protocol):
     """The rule that chooses among candidates.
 
-    A strategy may also have any of three methods, called with the backend's state after
-    its counters were brought up to date: ``selected(member, now)``,
-    ``responded(member, now, latency)`` and ``released(member, now, outcome)``; `now`
-    and `latency` in seconds.
+    A strategy may also have any of three methods, called after the member's counters
+    were brought up to date: ``selected(member, *, now)``,
+    ``responded(member, *, started_at, now, latency)`` and
+    ``released(member, *, started_at, now, outcome, was_waiting)``.
+    Instants and `latency` are seconds; `started_at` is what `now` was when the member
+    was selected; a request that failed before its headers is released while it was
+    waiting, and never responded.
     """
 
     def members_changed(self, members: Sequence[Member]) -> None:

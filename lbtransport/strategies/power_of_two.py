@@ -42,8 +42,9 @@ class PowerOfTwo:
         if one.in_flight == 0 or len(candidates) == 1:
             return one
         other = candidates[self._other(first, candidates, rng)]
-        load_of_one = one.in_flight * other.backend.weight
-        load_of_other = other.in_flight * one.backend.weight
+        # Where all weights are 0, all are equal.
+        load_of_one = one.in_flight * (other.backend.weight or 1)
+        load_of_other = other.in_flight * (one.backend.weight or 1)
         return other if load_of_other < load_of_one else one
 
     def _other(self, first: int, candidates: Candidates, rng: Random) -> int:

@@ -1,0 +1,202 @@
+"""The accounts of a service: what each selection, as it goes on, says of its backend.
+
+A selection is opened when it is made and closed exactly once; in between the headers
+may come.
+Closing it ends what is in flight and hands the outcome to the detector, whose changes
+become events.
+
+Not thread-safe: the balancer's lock guards it, but for `abandon`, which only appends.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import cast
+
+from lbtransport import events
+from lbtransport._announcer import Announcer
+from lbtransport._backends import BackendState
+from lbtransport._roster import Roster
+from lbtransport._selection import RELEASED, RESPONDED, WAITING, Selection
+from lbtransport._types import Outcome, Verdict
+from lbtransport._types.outcome import CANCELLED, SUCCESS
+from lbtransport.health import Change, Detector, Fleet
+from lbtransport.strategies import Strategy
+
+# About the last ten samples; the average is for people, strategies keep their own.
+_LATENCY_GAIN = 0.2
+
+
+class Accounts:
+    """Follows the selections of one service from headers to end."""
+
+    def __init__(
+        self,
+        roster: Roster,
+        detector: Detector,
+        announcer: Announcer,
+        strategy: Strategy,
+        max_in_flight: float,
+    ) -> None:
+        """Have nothing in flight."""
+        self._roster = roster
+        self._detector = detector
+        self._announcer = announcer
+        self._max_in_flight = max_in_flight
+        self.abandoned: deque[Selection] = deque()  # appended to by finalisers
+        # What a strategy need not have is looked up once, not at each request.
+        self._on_selected: Callable[..., None] | None
+        self._on_responded: Callable[..., None] | None
+        self._on_released: Callable[..., None] | None
+        self._on_selected = getattr(strategy, "selected", None)
+        self._on_responded = getattr(strategy, "responded", None)
+        self._on_released = getattr(strategy, "released", None)
+
+    def open(self, selection: Selection, now: float) -> None:
+        """Count a new selection."""
+        state, circuit = selection.state, selection.state.circuit
+        is_trial = circuit.ejected_until is not None and circuit.is_half_open(now)
+        if is_trial or state.in_flight + 1 >= self._max_in_flight:
+            self._roster.invalidate()
+        # The interpreter looks for signals at calls, and here is none: an interrupt
+        # finds nothing counted, or all of it and a selection that can be settled.
+        state.in_flight += 1
+        state.waiting += 1
+        state.total += 1
+        state.last_used_at = now
+        if is_trial:
+            circuit.trials += 1
+            circuit.trial = selection.trial = circuit.trials
+        selection.stage = WAITING
+        if self._on_selected is not None:
+            self._on_selected(state, now=now)
+
+    def respond(
+        self, selection: Selection, outcome: Outcome | None, now: float
+    ) -> None:
+        """Note that a selection's headers are here."""
+        state, circuit = selection.state, selection.state.circuit
+        # A long stream must neither keep the trial's slot nor hide a failure.
+        is_verdict = outcome is not None and (
+            outcome is not SUCCESS or selection.trial != 0
+        )
+        is_trial = is_verdict and 0 != selection.trial == circuit.trial
+        if is_trial:
+            self._roster.invalidate()
+        selection.stage = RESPONDED  # no calls in these lines, as above
+        state.waiting -= 1
+        if is_trial:
+            circuit.trial = 0
+        self._sample(selection, outcome or SUCCESS, now, None)
+        if outcome is not None and is_verdict:
+            self._judge(selection, outcome, now, is_trial=is_trial)
+
+    def close(
+        self, selection: Selection, outcome: Outcome, now: float, latency: float | None
+    ) -> None:
+        """Close the account of one selection; closing it again does nothing."""
+        state, circuit = selection.state, selection.state.circuit
+        stage, judged = selection.stage, selection.judged
+        if stage == RELEASED:
+            return
+        is_trial = 0 != selection.trial == circuit.trial
+        if is_trial or state.in_flight >= self._max_in_flight:
+            self._roster.invalidate()
+        selection.stage = RELEASED  # no calls in these lines, as above
+        state.in_flight -= 1
+        if stage == WAITING:
+            state.waiting -= 1
+        if is_trial:
+            circuit.trial = 0
+        if stage == WAITING:
+            self._sample(selection, outcome, now, latency)
+        if outcome is SUCCESS and circuit.ejected_until is None:
+            if judged is None and not state.is_removed:
+                self._detector.praise(circuit, now)
+        elif judged is None or (
+            outcome.health is Verdict.FAILURE and judged is not Verdict.FAILURE
+        ):
+            self._judge(selection, outcome, now, is_trial=is_trial)
+        if self._on_released is not None:
+            self._on_released(
+                state,
+                started_at=selection.started_at,
+                now=now,
+                outcome=outcome,
+                was_waiting=stage == WAITING,
+            )
+
+    def settle(self, now: float) -> None:
+        """Close the accounts of what was dropped without being released."""
+        while self.abandoned:
+            # Taken away last, so that an interrupt leaves it to the next one.
+            selection = self.abandoned[0]
+            # Headers that nobody read to the end are headers all the same.
+            outcome = SUCCESS if selection.stage == RESPONDED else CANCELLED
+            self.close(selection, outcome, now, None)
+            self.abandoned.popleft()
+
+    def _sample(
+        self, selection: Selection, outcome: Outcome, now: float, latency: float | None
+    ) -> None:
+        """Take the latency of what waited until now, if it says something."""
+        if not outcome.sample:
+            return
+        state = selection.state
+        sample = now - selection.started_at if latency is None else latency
+        if state.latency is None:
+            state.latency = sample
+        else:
+            state.latency += _LATENCY_GAIN * (sample - state.latency)
+        if self._on_responded is not None:
+            self._on_responded(
+                state, started_at=selection.started_at, now=now, latency=sample
+            )
+
+    def _judge(
+        self, selection: Selection, outcome: Outcome, now: float, *, is_trial: bool
+    ) -> None:
+        """Take an outcome on record and act on what it changed."""
+        selection.judged = outcome.health
+        state = selection.state
+        if outcome.health is Verdict.FAILURE:
+            state.failures += 1
+        if state.is_removed:
+            return
+        if outcome.until is not None and outcome.until > max(
+            now, state.throttled_until
+        ):
+            state.throttled_until = outcome.until
+            self._roster.invalidate()
+            self._announcer.note(
+                events.BackendThrottled, state.backend, outcome.until - now
+            )
+        change = self._detector.record(
+            state.circuit,
+            outcome,
+            started_at=selection.started_at,
+            is_trial=is_trial,
+            now=now,
+            fleet=lambda: self._fleet(now),
+        )
+        if change is Change.NOTHING:
+            return
+        self._roster.invalidate()
+        if change is Change.EJECTED:
+            until = state.circuit.ejected_until or now
+            self._announcer.note(
+                events.BackendEjected, state.backend, outcome.reason, until - now
+            )
+        elif change is Change.RETURNED:
+            self._announcer.note(events.BackendReturned, state.backend)
+
+    def _fleet(self, now: float) -> Fleet:
+        self._roster.refresh(now)
+        selectable = self._roster.selectable
+        return Fleet(
+            members=len(self._roster.members),
+            in_rotation=selectable.in_rotation,
+            ejected=selectable.ejected,
+            peers=cast(Sequence[BackendState], selectable.candidates),
+        )

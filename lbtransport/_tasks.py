@@ -1,0 +1,70 @@
+"""What `execute` repeats: any callable that takes a backend, as an exchange's job."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Any
+
+from lbtransport._balancer import Balancer
+from lbtransport._options import Options
+from lbtransport._types import Backend, Outcome
+from lbtransport._types.outcome import SUCCESS
+
+
+class _Callable:
+    """What both kinds share: the answers to what the exchange asks."""
+
+    method = ""  # it has none: what the caller declares decides
+
+    def __init__(
+        self,
+        options: Options,
+        deadline: float | None,
+        *,
+        key: Hashable,
+        idempotent: bool,
+    ) -> None:
+        self.key = options.key if key is None else key
+        self.deadline = deadline if options.deadline is None else options.deadline
+        declared = options.idempotent
+        self.is_declared_idempotent = idempotent if declared is None else declared
+
+    def can_replay(self) -> bool:
+        return True
+
+    def outcome_of(self, response: Any, balancer: Balancer) -> Outcome:
+        return SUCCESS
+
+
+class Task(_Callable):
+    """A function, called in a thread."""
+
+    def __init__(self, fn: Callable[[Backend], Any], *args: Any, **kwargs: Any) -> None:
+        """Repeat `fn`; the rest says how."""
+        super().__init__(*args, **kwargs)
+        self._fn = fn
+
+    def send(self, backend: Backend, timeout: float | None) -> Any:
+        """Call the function; what it does with its time is its own business."""
+        return self._fn(backend)
+
+    def close(self, response: Any) -> None:
+        """Leave what a user's function returned to its user."""
+
+
+class AsyncTask(_Callable):
+    """An async function, awaited in a task."""
+
+    def __init__(
+        self, fn: Callable[[Backend], Awaitable[Any]], *args: Any, **kwargs: Any
+    ) -> None:
+        """Repeat `fn`; the rest says how."""
+        super().__init__(*args, **kwargs)
+        self._fn = fn
+
+    async def send(self, backend: Backend, timeout: float | None) -> Any:
+        """Await the function; what it does with its time is its own business."""
+        return await self._fn(backend)
+
+    async def close(self, response: Any) -> None:
+        """Leave what a user's function returned to its user."""
