@@ -1,0 +1,286 @@
+"""The grammar of settings: texts, and the values of TOML, become typed values.
+
+A reader takes what was written and returns what was meant, or raises a
+`ConfigurationError` that says what to write instead.
+Which reader a setting has follows from its type, so a new field needs none of its own.
+
+Not here: which settings there are (`config`), where they are written (`_env`), and
+whether a value is in its range (whoever takes it: `RetryPolicy`, `LoadBalancer`, ...).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import difflib
+import re
+from collections.abc import Callable, Collection, Iterator
+from decimal import Decimal
+from functools import partial
+from types import NoneType
+from typing import Any, TypeAlias, get_args, get_origin, get_type_hints
+
+from lbtransport._errors import ConfigurationError, hide_credentials
+from lbtransport._types import Backend
+
+Reader: TypeAlias = Callable[[object], object]
+
+# How the names of durations end: our names tell the unit (`base_ejection_time`), so
+# the types need not. A test holds them against what the policies document in seconds.
+DURATION_ENDINGS = ("_time", "_wait", "_timeout", "_interval", "_window", "deadline")
+
+_UNITS = {"ms": "0.001", "s": "1", "m": "60", "h": "3600", "": "1"}  # in seconds
+_DURATION = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))\s*(ms|s|m|h|)")
+_SEPARATORS = re.compile(r"[\s,]+")
+_SWITCHES = {
+    **dict.fromkeys(("true", "1", "yes", "on"), True),
+    **dict.fromkeys(("false", "0", "no", "off"), False),
+}
+_NONE = "none"
+
+
+def split(text: str) -> list[str]:
+    """Return the words of a list that blanks, commas or both separate."""
+    return [word for word in _SEPARATORS.split(text) if word]
+
+
+def did_you_mean(name: str, known: Collection[str], prefix: str = "") -> str:
+    """Return the question to put after a wrong name; empty if nothing is like it."""
+    close = [prefix + other for other in difflib.get_close_matches(name, list(known))]
+    return f" (did you mean {' or '.join(close)}?)" if close else ""
+
+
+def reader_of(name: str, hint: object) -> Reader:
+    """Return what reads a setting.
+
+    Args:
+        name: The setting's name, whose ending tells a duration from a number.
+        hint: Its type, resolved.
+
+    Raises:
+        TypeError: If nothing that can be written down has this type.
+    """
+    arguments = get_args(hint)
+    if NoneType in arguments:
+        (inner,) = (argument for argument in arguments if argument is not NoneType)
+        read = reader_of(name, inner)
+        # A text may well be the word "none", so it has no such way out.
+        return read if inner is str else partial(_read_optional, read)
+    if hint is float and name.endswith(DURATION_ENDINGS):
+        return read_duration
+    if hint == tuple[Backend, ...]:
+        return read_backends
+    for kind, reader in _READERS.items():
+        if hint is kind:
+            return reader
+    origin = get_origin(hint)
+    if isinstance(origin, type) and issubclass(origin, Collection) and arguments:
+        return partial(_read_collection, reader_of(name, arguments[0]))
+    raise TypeError(f"{name}: a {hint} cannot be read from a text; add a reader for it")
+
+
+def read_safely(read: Reader, value: object) -> object:
+    """Read `value`, and let no secret of it into what is raised, nor into its chain.
+
+    Raises:
+        ConfigurationError: If it cannot be read.
+    """
+    try:
+        return read(value)
+    except ConfigurationError:
+        harmless = without_secrets(value)
+        if harmless == value:
+            raise
+    # A credential with a comma in it, say, falls apart into words of which no message
+    # can know that they are secret. What holds none fails in the same place.
+    read(harmless)
+    raise ConfigurationError(
+        "the credentials in it cannot be read; percent-encode what is neither a letter "
+        "nor a digit, such as %2C for a comma and %2F for a slash"
+    )
+
+
+def without_secrets(value: object) -> object:
+    """Return a copy fit to be shown: no credentials, no headers, no metadata."""
+    if isinstance(value, str):
+        return hide_credentials(value)
+    if isinstance(value, list):
+        return [without_secrets(item) for item in value]
+    if isinstance(value, dict):
+        return {
+            key: _blanked(item) if key in _TABLES else without_secrets(item)
+            for key, item in value.items()
+        }
+    return value
+
+
+def _blanked(value: object) -> object:
+    """Keep the shape alone, so that a value of a wrong type stays wrong."""
+    if isinstance(value, dict):
+        return {key: _blanked(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_blanked(item) for item in value]
+    return "***" if isinstance(value, str) else 0
+
+
+def read_text(value: object) -> str:
+    """Read a text."""
+    if isinstance(value, str):
+        return value.strip()
+    raise ConfigurationError(f"{value!r} is no text; put it in quotes")
+
+
+def read_switch(value: object) -> bool:
+    """Read a truth value."""
+    found = value
+    if isinstance(value, str):
+        found = _SWITCHES.get(value.strip().lower())
+    if isinstance(found, bool):
+        return found
+    raise ConfigurationError(
+        f"{value!r} is neither true nor false; choose one of: {', '.join(_SWITCHES)}"
+    )
+
+
+def read_integer(value: object) -> int:
+    """Read an integer."""
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            return int(value)
+    elif isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise ConfigurationError(f"{value!r} is no integer; give one, such as 3")
+
+
+def read_number(value: object) -> float:
+    """Read a number."""
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            return float(value)
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        return value
+    raise ConfigurationError(f"{value!r} is no number; give one, such as 0.5")
+
+
+def read_duration(value: object) -> float:
+    """Read seconds, or a number with its unit: ``1.5``, ``10s``, ``500ms``, ``2m``."""
+    if isinstance(value, str):
+        match = _DURATION.fullmatch(value.strip())
+        if match is not None:
+            # Decimals, since 0.001 is no float: 35 ms shall be what 0.035 is.
+            return float(Decimal(match[1]) * Decimal(_UNITS[match[2]]))
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        return value
+    raise ConfigurationError(
+        f"{value!r} is no duration; give seconds, or a number with ms, s, m or h, "
+        f"such as 10s or 500ms"
+    )
+
+
+def _read_optional(read: Reader, value: object) -> object:
+    if isinstance(value, str) and value.strip().lower() == _NONE:
+        return None
+    return read(value)
+
+
+def _read_collection(read_item: Reader, value: object) -> frozenset[object]:
+    if isinstance(value, str):
+        value = [] if value.strip().lower() == _NONE else split(value)
+    if isinstance(value, list):
+        return frozenset(read_item(item) for item in value)
+    raise ConfigurationError(
+        f"{value!r} is no list; separate its items by commas or blanks, or write none"
+    )
+
+
+def read_backends(value: object) -> tuple[Backend, ...]:
+    """Read a list of backends.
+
+    Args:
+        value: A text such as ``"http://10.0.0.1 http://10.0.0.2;weight=3;zone=b"``,
+            or a list of such texts and of tables with the arguments of `Backend`.
+    """
+    if backends := tuple(_backends_in(value)):
+        return backends
+    raise ConfigurationError(
+        f"{value!r} holds no backend; give the URL of one at least"
+    )
+
+
+def _backends_in(value: object) -> Iterator[Backend]:
+    if isinstance(value, str):
+        yield from map(_backend_of_text, split(value))
+    elif isinstance(value, dict):
+        yield _backend_of_table(value)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _backends_in(item)
+    else:
+        raise ConfigurationError(
+            f"{value!r} is no list of backends; write it as "
+            f"'http://10.0.0.1:8080 http://10.0.0.2:8080;weight=3'"
+        )
+
+
+def _backend_of_text(word: str) -> Backend:
+    url, *options = word.split(";")
+    given: dict[str, object] = {}
+    for option in filter(None, options):
+        name, _, text = option.partition("=")
+        if name not in _OPTIONS or not text or name in given:
+            raise ConfigurationError(
+                f"backend {url!r}: {option!r} is no option, or there twice; write "
+                f"option=value, with an option out of: {', '.join(_OPTIONS)}"
+            )
+        given[name] = text
+    return _backend_of_table({"url": url, **given})
+
+
+def _backend_of_table(table: dict[str, object]) -> Backend:
+    url = table.get("url")
+    if not isinstance(url, str):
+        raise ConfigurationError("a backend has no url; give it one, as a text")
+    arguments: dict[str, Any] = {}
+    for name, value in table.items():
+        reader = _ARGUMENTS.get(name)
+        if reader is None:
+            raise ConfigurationError(
+                f"backend {url!r} has no argument {name!r}; choose one of: "
+                f"{', '.join(_ARGUMENTS)}"
+            )
+        try:
+            arguments[name] = reader(value)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"backend {url!r}: {name}: {error}") from error
+    return Backend(**arguments)
+
+
+def _read_headers(value: object) -> dict[str, str]:
+    headers = _read_table(value)
+    if all(isinstance(header, str) for header in headers.values()):
+        return headers
+    raise ConfigurationError("the values of headers are texts; put them in quotes")
+
+
+def _read_table(value: object) -> dict[str, Any]:
+    if isinstance(value, dict):
+        return value
+    # What was written instead may be the secret itself, and is not shown.
+    raise ConfigurationError("give a table, such as { Name = 'value' }")
+
+
+_READERS: dict[type, Reader] = {
+    str: read_text,
+    bool: read_switch,
+    int: read_integer,
+    float: read_number,
+}
+# What only TOML can say of a backend: it has no form as an option in a text.
+_TABLES: dict[str, Reader] = {"headers": _read_headers, "metadata": _read_table}
+_HINTS = get_type_hints(Backend)
+_ARGUMENTS: dict[str, Reader] = {
+    field.name: _TABLES.get(field.name) or reader_of(field.name, _HINTS[field.name])
+    for field in dataclasses.fields(Backend)
+    if field.init
+}
+_OPTIONS = tuple(name for name in _ARGUMENTS if name not in ("url", *_TABLES))
