@@ -1,0 +1,223 @@
+"""A delivery: one caller's request on its way to one backend after another.
+
+It answers what the exchange asks about the request, and makes of it the request that an
+inner transport gets: a new one each time, so the caller's is never changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Any
+
+from lbtransport._balancer import Balancer
+from lbtransport._httpx_family.flavour import Flavour
+from lbtransport._httpx_family.routes import Route, Routes
+from lbtransport._options import Options, current_options
+from lbtransport._selection import Selection
+from lbtransport._types import Backend, Outcome
+from lbtransport._types.answers import outcome_of_answer
+from lbtransport._types.outcome import NEUTRAL, SUCCESS
+from lbtransport.load_balancer import LoadBalancer
+from lbtransport.retry import Plan
+
+EXTENSION = "lbtransport"
+
+
+class _Delivery:
+    """What both kinds share: the questions, and the making of requests."""
+
+    __slots__ = (
+        "_authority",
+        "_body",
+        "_flavour",
+        "_options",
+        "_routes",
+        "balancer",
+        "ends_at",
+        "request",
+        "route",
+    )
+
+    def __init__(
+        self,
+        flavour: Flavour,
+        routes: Routes,
+        balancer: LoadBalancer,
+        request: Any,
+        authority: tuple[str, str, int | None],
+    ) -> None:
+        """Take on `request`, for the service `balancer`."""
+        self._flavour = flavour
+        self._routes = routes
+        self._authority = authority
+        self.balancer = balancer
+        self.request = request
+        self.route: Route | None = None  # of the last attempt
+        self._options: Options = current_options(request.extensions.get(EXTENSION))
+        self._body: Any = None  # the caller's, if it can be sent only once
+        self.ends_at: float | None = None
+        deadline = self.deadline
+        if deadline is not None:
+            self.ends_at = balancer.core.clock.monotonic() + deadline
+
+    # -- what the exchange asks ---------------------------------------------------
+
+    @property
+    def key(self) -> Hashable:
+        """What the caller wants to be spread by."""
+        return self._options.key
+
+    @property
+    def deadline(self) -> float | None:
+        """Seconds for the whole exchange."""
+        own = self._options.deadline
+        return self.balancer.deadline if own is None else own
+
+    @property
+    def plan(self) -> Plan:
+        """How the request is repeated."""
+        return self._options.retry or self.balancer.plan
+
+    @property
+    def method(self) -> str:
+        """The HTTP method."""
+        return self.request.method  # type: ignore[no-any-return]  # the client's str
+
+    @property
+    def is_declared_idempotent(self) -> bool | None:
+        """What the caller said: by an option, or by an Idempotency-Key."""
+        if self._options.idempotent is not None:
+            return self._options.idempotent
+        return True if "idempotency-key" in self.request.headers else None
+
+    def can_replay(self) -> bool:
+        """Tell whether the body can be sent, whole, once more."""
+        return self._body is None or not self._body.is_touched
+
+    def outcome_of(self, response: Any, balancer: Balancer) -> Outcome:
+        """Return what the headers say of the backend."""
+        status = response.status_code
+        if status < 400:
+            return SUCCESS
+        retry_after = response.headers.get("retry-after")
+        return outcome_of_answer(status, retry_after, balancer.clock)
+
+    # -- what an attempt needs ----------------------------------------------------
+
+    def _request_for(self, backend: Backend, timeout: float | None) -> tuple[Any, Any]:
+        """Return the inner transport for a backend, and the request to give it."""
+        request = self.request
+        url = request.url
+        self.route = route = self._routes.find(
+            self.balancer, backend, self._authority, url
+        )
+        extensions = request.extensions
+        tls_name = route.target.tls_name
+        if tls_name is not None or timeout is not None or EXTENSION in extensions:
+            extensions = dict(extensions)
+            extensions.pop(EXTENSION, None)
+            if tls_name is not None:
+                extensions.setdefault("sni_hostname", tls_name)
+            if timeout is not None:
+                extensions["timeout"] = _capped(extensions.get("timeout"), timeout)
+        headers = request.headers
+        if route.sets_headers:
+            headers = route.headers_for(headers)
+        flavour = self._flavour
+        made = flavour.module.Request(
+            request.method,
+            flavour.rewrite(url, route.scheme, route.host, route.port, route.prefix),
+            headers=headers,
+            stream=request.stream if self._body is None else self._body,
+            extensions=extensions,
+        )
+        return route.pool.transport, made
+
+    def deadline_check(self, selection: Selection) -> Callable[[], None] | None:
+        """Return what ends a body that is read past the deadline; None without one."""
+        if self.ends_at is None:
+            return None
+        ends_at, clock = self.ends_at, self.balancer.core.clock
+
+        def check() -> None:
+            if clock.monotonic() >= ends_at:
+                selection.release(outcome=NEUTRAL)  # the caller's limit, not its fault
+                raise self._flavour.module.ReadTimeout(
+                    f"the deadline of {self.deadline:g} s is over, and the body of the "
+                    f"response is not here yet",
+                    request=self.request,
+                )
+
+        return check
+
+
+class SyncDelivery(_Delivery):
+    """A request of a synchronous client."""
+
+    __slots__ = ()
+
+    def __init__(self, *arguments: Any) -> None:
+        """Take on the request; a body that can be sent only once is watched."""
+        super().__init__(*arguments)
+        stream = self.request.stream
+        if not is_replayable(self._flavour.module, stream):
+            self._body = self._flavour.touched_sync(stream)
+
+    def send(self, backend: Backend, timeout: float | None) -> Any:
+        """Send the request to `backend`; return the response, its body unread."""
+        transport, request = self._request_for(backend, timeout)
+        return transport.handle_request(request)
+
+    def close(self, response: Any) -> None:
+        """Close a response that nobody will see."""
+        response.close()
+
+
+class AsyncDelivery(_Delivery):
+    """A request of an asynchronous client."""
+
+    __slots__ = ()
+
+    def __init__(self, *arguments: Any) -> None:
+        """Take on the request; a body that can be sent only once is watched."""
+        super().__init__(*arguments)
+        stream = self.request.stream
+        if not is_replayable(self._flavour.module, stream):
+            self._body = self._flavour.touched_async(stream)
+
+    async def send(self, backend: Backend, timeout: float | None) -> Any:
+        """Send the request to `backend`; return the response, its body unread."""
+        transport, request = self._request_for(backend, timeout)
+        return await transport.handle_async_request(request)
+
+    async def close(self, response: Any) -> None:
+        """Close a response that nobody will see."""
+        await response.aclose()
+
+
+def is_replayable(hx: Any, stream: Any) -> bool:
+    """Tell whether a request's body gives the same bytes each time it is iterated.
+
+    Bytes, forms and JSON do.
+    A multipart form does if its files can be rewound; what it keeps them in is private,
+    so where that is not found it counts as sendable once.
+    """
+    if isinstance(stream, hx.ByteStream):
+        return True
+    fields = getattr(stream, "fields", None)
+    if fields is None or type(stream).__name__ != "MultipartStream":
+        return False
+    files = [field.file for field in fields if hasattr(field, "file")]
+    return all(
+        isinstance(file, (bytes, str)) or getattr(file, "seekable", bool)()
+        for file in files
+    )
+
+
+def _capped(timeouts: Any, most: float) -> dict[str, float]:
+    """Return a request's timeouts, none of them longer than `most` seconds."""
+    given = dict.fromkeys(("connect", "read", "write", "pool")) | (timeouts or {})
+    return {
+        name: most if value is None else min(value, most)
+        for name, value in given.items()
+    }

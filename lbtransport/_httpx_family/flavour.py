@@ -1,0 +1,109 @@
+"""One of the two clients, as a value: its module and the classes made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from lbtransport._httpx_family.bodies import (
+    AsyncBody,
+    SyncBody,
+    TouchedAsyncStream,
+    TouchedSyncStream,
+)
+
+# Rewrites a URL: scheme, host, port (None: the scheme's own), path prefix.
+Rewrite: TypeAlias = Callable[[Any, str, str, int | None, str], Any]
+
+
+@dataclass(frozen=True)
+class Flavour:
+    """httpx or httpx2.
+
+    Attributes:
+        module: The client's module.
+        no_backends: Our NoBackendsAvailable that is also this client's ConnectError.
+        configuration: Our ConfigurationError, likewise.
+    """
+
+    module: Any
+    no_backends: type[Exception]
+    configuration: type[Exception]
+
+    def __post_init__(self) -> None:
+        """Make the classes whose bases only the module knows."""
+        hx = self.module
+        keep = object.__setattr__
+        keep(self, "sync_body", _derive(SyncBody, hx.SyncByteStream))
+        keep(self, "async_body", _derive(AsyncBody, hx.AsyncByteStream))
+        keep(self, "touched_sync", _derive(TouchedSyncStream, hx.SyncByteStream))
+        keep(self, "touched_async", _derive(TouchedAsyncStream, hx.AsyncByteStream))
+        keep(self, "rewrite", _choose_rewrite(hx))
+
+    sync_body: type[SyncBody] = SyncBody
+    async_body: type[AsyncBody] = AsyncBody
+    touched_sync: type[TouchedSyncStream] = TouchedSyncStream
+    touched_async: type[TouchedAsyncStream] = TouchedAsyncStream
+    rewrite: Rewrite = lambda *_: None
+
+
+def _derive(kind: type, base: type) -> Any:
+    return type(kind.__name__, (kind, base), {"__doc__": kind.__doc__})
+
+
+def _choose_rewrite(hx: Any) -> Rewrite:
+    """Return the fast way to rewrite a URL if this release allows it, else the slow.
+
+    The public way parses the URL once more, for 16 to 20 microseconds a request; the
+    fast one replaces the parsed parts.
+    They must agree on a URL that has all parts.
+    """
+    sample = hx.URL("https://user:pw@orders:8443/a%20b/c?d=%2F&e#f")
+    wanted = ("http", "10.0.0.1", 8080, "/v1")
+    fast = _make_fast(hx)
+    try:
+        same = _parts(fast(sample, *wanted)) == _parts(_slow(sample, *wanted))
+    except (AttributeError, TypeError):
+        return _slow
+    return fast if same else _slow
+
+
+def _make_fast(hx: Any) -> Rewrite:
+    url_class = hx.URL
+
+    def fast(url: Any, scheme: str, host: str, port: int | None, prefix: str) -> Any:
+        old = url._uri_reference  # noqa: SLF001 - compared with the public way above
+        new = url_class.__new__(url_class)
+        new._uri_reference = type(old)(  # noqa: SLF001
+            scheme,
+            "",  # no userinfo
+            host,
+            port,
+            prefix + (old.path or "/"),  # as raw_path has it
+            old.query,
+            old.fragment,
+        )
+        return new
+
+    return fast
+
+
+def _slow(url: Any, scheme: str, host: str, port: int | None, prefix: str) -> Any:
+    raw_path = prefix.encode() + url.raw_path
+    return url.copy_with(
+        scheme=scheme, userinfo=b"", host=host, port=port, raw_path=raw_path
+    )
+
+
+def _parts(url: Any) -> tuple[object, ...]:
+    return (
+        str(url),
+        url.raw_scheme,
+        url.raw_host,
+        url.port,
+        url.raw_path,
+        url.userinfo,
+        url.netloc,
+        url,
+    )

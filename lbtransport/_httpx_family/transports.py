@@ -1,0 +1,242 @@
+"""The two transports: thin adapters between a client and the exchange."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any, ClassVar, Generic, TypeVar
+
+from lbtransport._drive import drive, drive_async
+from lbtransport._errors import ConfigurationError, NoBackendsAvailable
+from lbtransport._exchange import exchange
+from lbtransport._httpx_family.delivery import AsyncDelivery, SyncDelivery
+from lbtransport._httpx_family.flavour import Flavour
+from lbtransport._httpx_family.routes import Routes, map_headers, parents
+from lbtransport._selection import Selection
+from lbtransport._services import Services, ServicesArgument
+from lbtransport._types import Backend
+
+RequestT = TypeVar("RequestT")
+ResponseT = TypeVar("ResponseT")
+TransportT = TypeVar("TransportT")
+LimitsT = TypeVar("LimitsT")
+
+# The clients' own, but for the last: their 5 s would close nearly every connection
+# between two requests once there are more than a few backends.
+_LIMITS = {
+    "max_connections": 100,
+    "max_keepalive_connections": 20,
+    "keepalive_expiry": 60.0,  # seconds
+}
+
+
+class _FamilyTransport(Generic[RequestT, ResponseT, TransportT, LimitsT]):
+    """What both transports share: making inner transports, and passing through.
+
+    Args:
+        services: A `LoadBalancer`, several, a function ``(scheme, host, port)`` that
+            returns one or None, or nothing for those that the environment configures.
+        verify: As the client's own: it gives none of its own settings to a transport.
+        cert: As the client's own.
+        trust_env: As the client's own; also whether requests that pass through honour
+            the environment's proxies.
+        http1: As the client's own.
+        http2: As the client's own.
+        limits: Of the connections to each backend; by default the client's own, but
+            with idle connections kept for 60 s.
+        local_address: As that of the client's own transport.
+        socket_options: As those of the client's own transport.
+        transport_factory: Makes the inner transport of a backend, in place of the
+            client's own; the settings above do not apply to it.
+        passthrough: The transport for requests that belong to no service; by default
+            what the client would use without us.
+        allow_plaintext: Whether an https request may go to an http backend.
+
+    Raises:
+        ConfigurationError: If `services` is none of these, or the environment is wrong.
+    """
+
+    flavour: ClassVar[Flavour]
+    _transport_name: ClassVar[str]
+    _client_name: ClassVar[str]
+
+    def __init__(
+        self,
+        services: ServicesArgument = None,
+        *,
+        verify: ssl.SSLContext | str | bool = True,
+        cert: Any = None,
+        trust_env: bool = True,
+        http1: bool = True,
+        http2: bool = False,
+        limits: LimitsT | None = None,
+        local_address: str | None = None,
+        socket_options: Any = None,
+        transport_factory: Callable[[Backend], TransportT] | None = None,
+        passthrough: TransportT | None = None,
+        allow_plaintext: bool = False,
+    ) -> None:
+        """Connect to nothing yet."""
+        self._services = Services(services)
+        self._trust_env = trust_env
+        self._passthrough: Any = passthrough
+        self._lock = threading.Lock()
+        hx = self.flavour.module
+        # One context for all: making one takes 20 ms, an inner transport 10 us.
+        self._settings = {
+            "verify": hx.create_ssl_context(
+                verify=verify, cert=cert, trust_env=trust_env
+            ),
+            "http1": http1,
+            "http2": http2,
+            "limits": limits or hx.Limits(**_LIMITS),
+        }
+        sockets = {"local_address": local_address, "socket_options": socket_options}
+        make = getattr(hx, self._transport_name)
+
+        def make_transport(backend: Backend) -> Any:
+            return make(**self._settings, **sockets)
+
+        self._routes = Routes(
+            self.flavour,
+            transport_factory or make_transport,
+            allow_plaintext=allow_plaintext,
+        )
+        self._client: Any = None  # guarded by _lock
+        _instances.add(self)
+
+    def _pass(self, url: Any) -> Any:
+        """Return the transport that the client would have used for `url`."""
+        if self._passthrough is not None:
+            return self._passthrough
+        client = self._client
+        if client is None:
+            with self._lock:
+                if self._client is None:
+                    make = getattr(self.flavour.module, self._client_name)
+                    self._client = make(**self._settings, trust_env=self._trust_env)
+                client = self._client
+        # Private, but the one place that knows the rules for proxies.
+        return client._transport_for_url(url)  # noqa: SLF001
+
+    def _translate(self, error: Exception, request: Any) -> Exception:
+        """Return our error as one that the client's users catch too."""
+        is_ours = isinstance(error, NoBackendsAvailable)
+        kind: Any
+        kind = self.flavour.no_backends if is_ours else self.flavour.configuration
+        return kind(str(error), request=request)  # type: ignore[no-any-return]
+
+    def _finish(
+        self, delivery: Any, response: Any, selection: Selection, body: type[Any]
+    ) -> Any:
+        """Make of a backend's response the caller's."""
+        route = delivery.route
+        map_headers(self.flavour.module, response, route.target)
+        if response.is_closed:
+            # Read in advance, as those of mocks are: nobody will close it.
+            selection.release()
+            return response
+        response.stream = body(
+            response.stream,
+            selection,
+            route.pool,
+            self._routes.litter,
+            delivery.deadline_check(selection),
+        )
+        return response
+
+    def abandon_after_fork(self) -> None:
+        """Leave the parent's connections alone."""
+        self._lock = threading.Lock()
+        self._routes.abandon_after_fork()
+        parents.append(self._client)
+        self._client = None
+
+
+class SyncFamilyTransport(_FamilyTransport[RequestT, ResponseT, TransportT, LimitsT]):
+    """A transport of a synchronous client.  Thread-safe."""
+
+    _transport_name = "HTTPTransport"
+    _client_name = "Client"
+
+    def handle_request(self, request: RequestT) -> ResponseT:
+        """Send a request to a backend of its service, or pass it through."""
+        native: Any = request
+        url = native.url
+        authority = (url.scheme, url.host, url.port)
+        balancer = self._services.find(*authority)
+        if balancer is None:
+            return self._pass(url).handle_request(request)  # type: ignore[no-any-return]
+        routes, flavour = self._routes, self.flavour
+        if routes.litter:
+            routes.litter.sweep()
+        try:
+            delivery = SyncDelivery(flavour, routes, balancer, native, authority)
+            steps = exchange(balancer.core, delivery.plan, delivery)
+            response, selection = drive(steps, delivery)
+        except (NoBackendsAvailable, ConfigurationError) as error:
+            raise self._translate(error, request) from error
+        return self._finish(delivery, response, selection, flavour.sync_body)  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        """Close all connections; the balancers live on, and the transport can too."""
+        self._routes.clear()
+        self._routes.litter.sweep()
+        with self._lock:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
+        if self._passthrough is not None:
+            self._passthrough.close()
+
+
+class AsyncFamilyTransport(_FamilyTransport[RequestT, ResponseT, TransportT, LimitsT]):
+    """A transport of an asynchronous client, under asyncio or trio."""
+
+    _transport_name = "AsyncHTTPTransport"
+    _client_name = "AsyncClient"
+
+    async def handle_async_request(self, request: RequestT) -> ResponseT:
+        """Send a request to a backend of its service, or pass it through."""
+        native: Any = request
+        url = native.url
+        authority = (url.scheme, url.host, url.port)
+        balancer = self._services.find(*authority)
+        if balancer is None:
+            return await self._pass(url).handle_async_request(request)  # type: ignore[no-any-return]
+        routes, flavour = self._routes, self.flavour
+        if routes.litter:
+            await routes.litter.sweep_async()
+        try:
+            delivery = AsyncDelivery(flavour, routes, balancer, native, authority)
+            steps = exchange(balancer.core, delivery.plan, delivery)
+            response, selection = await drive_async(steps, delivery)
+        except (NoBackendsAvailable, ConfigurationError) as error:
+            raise self._translate(error, request) from error
+        return self._finish(delivery, response, selection, flavour.async_body)  # type: ignore[no-any-return]
+
+    async def aclose(self) -> None:
+        """Close all connections; the balancers live on, and the transport can too."""
+        self._routes.clear()
+        await self._routes.litter.sweep_async()
+        with self._lock:
+            client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+        if self._passthrough is not None:
+            await self._passthrough.aclose()
+
+
+_instances: weakref.WeakSet[_FamilyTransport[Any, Any, Any, Any]] = weakref.WeakSet()
+
+
+def _abandon_after_fork() -> None:
+    for transport in list(_instances):
+        transport.abandon_after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_abandon_after_fork)

@@ -1,0 +1,446 @@
+"""Transports that are closed, forked, shared, and outlive their backends."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import lbtransport
+from lbtransport import LoadBalancer
+from tests.conftest import ServerStarter
+from tests.httpx_family.kinds import (
+    ASYNCIO_KINDS,
+    SYNC_KINDS,
+    Kind,
+    done,
+    in_flight,
+    leaves_generators,
+    orders_at,
+    outcomes_of,
+)
+from tests.servers import PATIENCE, LoopbackServer, Reply, Request, reply
+
+URL = "http://orders/items"
+
+
+async def test_closing_closes_all_connections(
+    kind: Kind, three_servers: list[LoopbackServer]
+) -> None:
+    orders = LoadBalancer(
+        "orders", [server.url for server in three_servers], strategy="round_robin"
+    )
+
+    async with kind.connect(orders) as client:
+        for _ in range(6):
+            await done(client.get(URL))
+        await done(client.get(three_servers[0].url))  # passes through
+
+    for server in three_servers:
+        server.wait_until(lambda server: not server.open_connections)
+
+
+async def test_closing_twice_does_nothing(kind: Kind, server: LoopbackServer) -> None:
+    transport = kind.transport(orders_at(server.url))
+    client = kind.client(transport=transport)
+    await done(client.get(URL))
+
+    await kind.close(client)
+    await kind.close(transport)
+    await kind.close(transport)
+
+    server.wait_until(lambda server: not server.open_connections)
+
+
+async def test_closing_an_unused_transport_does_nothing(
+    kind: Kind, server: LoopbackServer
+) -> None:
+    transport = kind.transport(orders_at(server.url))
+
+    await kind.close(transport)
+
+    assert server.connections == 0
+
+
+async def test_transport_is_usable_after_it_was_closed(
+    kind: Kind, server: LoopbackServer
+) -> None:
+    transport = kind.transport(orders_at(server.url))
+    for client in [kind.client(transport=transport) for _ in range(2)]:
+        await done(client.get(URL))
+        await done(client.get(server.url))
+        await kind.close(client)
+
+    assert len(server.requests) == 4
+    server.wait_until(lambda server: not server.open_connections)
+
+
+async def test_closing_a_transport_leaves_the_balancer_alone(
+    kind: Kind, server: LoopbackServer
+) -> None:
+    orders = orders_at(server.url)
+    async with kind.connect(orders) as client:
+        await done(client.get(URL))
+
+    async with kind.connect(orders) as client:
+        response = await done(client.get(URL))
+
+    assert response.status_code == 200
+
+
+async def test_transport_is_a_context_manager_of_its_own(
+    kind: Kind, server: LoopbackServer
+) -> None:
+    transport = kind.transport(orders_at(server.url))
+    request = kind.hx.Request("GET", URL)
+
+    if kind.is_async:
+        async with transport as entered:
+            response = await entered.handle_async_request(request)
+            await response.aread()
+    else:
+        with transport as entered:
+            response = entered.handle_request(request)
+            response.read()
+
+    assert response.status_code == 200
+    server.wait_until(lambda server: not server.open_connections)
+
+
+async def test_connections_of_a_removed_backend_are_closed_by_the_next_request(
+    kind: Kind, start_server: ServerStarter
+) -> None:
+    removed, other = start_server(), start_server()
+    orders = orders_at(removed.url, other.url)
+
+    async with kind.connect(orders) as client:
+        await done(client.get(URL))
+        orders.remove_backend(removed.url)
+        await done(client.get(URL))
+
+        removed.wait_until(lambda server: not server.open_connections)
+
+
+async def test_body_of_a_removed_backend_is_read_to_its_end(
+    kind: Kind, start_server: ServerStarter
+) -> None:
+    gate = threading.Event()
+    removed, other = start_server(reply(body=[b"one", gate, b"two"])), start_server()
+    orders = orders_at(removed.url, other.url)
+
+    async with kind.connect(orders) as client:
+        response = await kind.open(client, URL)
+        orders.remove_backend(removed.url)
+        await done(client.get(URL))
+        open_while_reading = removed.open_connections
+        gate.set()
+        body = await kind.read(response)
+        del response
+        await done(client.get(URL))
+
+        removed.wait_until(lambda server: not server.open_connections)
+
+    assert (open_while_reading, body) == (1, b"onetwo")
+
+
+async def test_backend_that_returns_is_called_again(
+    kind: Kind, start_server: ServerStarter
+) -> None:
+    returning, other = start_server(), start_server()
+    orders = orders_at(returning.url, other.url)
+
+    async with kind.connect(orders) as client:
+        await done(client.get(URL))
+        orders.update_backends([other.url])
+        await done(client.get(URL))
+        orders.update_backends([returning.url, other.url])
+        await done(client.get(URL))
+
+    assert [len(server.requests) for server in (returning, other)] == [2, 1]
+
+
+async def test_transport_forgets_a_balancer_that_is_gone(
+    kind: Kind, server: LoopbackServer
+) -> None:
+    # A finder may make one for each tenant; none of them is kept alive by us.
+    import gc
+    import weakref
+
+    made: list[Any] = []
+
+    def find(*_: Any) -> LoadBalancer:
+        orders = orders_at(server.url)
+        made.append(weakref.ref(orders))
+        return orders
+
+    async with kind.connect(find) as client:
+        for _ in range(3):
+            await done(client.get(URL))
+        gc.collect()
+        alive = [reference() for reference in made if reference() is not None]
+
+    assert alive == []
+
+
+async def test_balancer_outlives_its_transports(
+    kind: Kind, start_server: ServerStarter
+) -> None:
+    first, second = start_server(), start_server()
+    orders = orders_at(first.url, second.url)
+    client = kind.client(transport=kind.transport(orders))
+    await done(client.get(URL))
+    await kind.close(client)
+    del client
+
+    orders.remove_backend(first.url)  # the event finds nobody any more
+    orders.add_backend(first.url)
+
+    assert len(orders.backends) == 2
+
+
+@pytest.mark.parametrize("kind", SYNC_KINDS, indirect=True, ids=str)
+async def test_threads_share_a_transport_while_backends_come_and_go(
+    kind: Kind, start_server: ServerStarter
+) -> None:
+    servers = [start_server() for _ in range(4)]
+    urls = [server.url for server in servers]
+    orders = LoadBalancer("orders", urls)
+    barrier = threading.Barrier(17)
+
+    with kind.client(transport=kind.transport(orders)) as client:
+
+        def hammer() -> set[int]:
+            barrier.wait(PATIENCE)
+            return {client.get(URL).status_code for _ in range(40)}
+
+        def disturb() -> set[int]:
+            barrier.wait(PATIENCE)
+            for number in range(60):
+                orders.remove_backend(urls[number % 4])
+                orders.add_backend(urls[number % 4])
+            return {200}
+
+        with ThreadPoolExecutor(17) as pool:
+            jobs: list[Callable[[], set[int]]] = [*[hammer] * 16, disturb]
+            statuses = [pool.submit(job) for job in jobs]
+            seen = set().union(*[status.result() for status in statuses])
+
+    assert seen == {200}
+    assert in_flight(orders) == 0
+    for server in servers:
+        server.wait_until(lambda server: not server.open_connections)
+
+
+@pytest.mark.parametrize("kind", ASYNCIO_KINDS, indirect=True, ids=str)
+async def test_tasks_share_a_transport_while_backends_come_and_go(
+    kind: Kind, start_server: ServerStarter
+) -> None:
+    servers = [start_server() for _ in range(4)]
+    urls = [server.url for server in servers]
+    orders = LoadBalancer("orders", urls)
+
+    async with kind.connect(orders) as client:
+
+        async def hammer() -> None:
+            for _ in range(2):
+                assert (await client.get(URL)).status_code == 200
+
+        async def disturb() -> None:
+            for number in range(6):
+                orders.remove_backend(urls[number % 4])
+                await asyncio.sleep(0)
+                orders.add_backend(urls[number % 4])
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(200):
+                group.create_task(hammer())
+            group.create_task(disturb())
+
+    assert in_flight(orders) == 0
+
+
+def run(script: str, module: str, url: str) -> str:
+    """Run a script in a process of its own, where each warning is an error."""
+    script = PREAMBLE.format(module=module) + textwrap.dedent(script)
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script, url],
+        cwd=Path(lbtransport.__file__).parents[1],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (0, ""), result.stderr
+    return result.stdout
+
+
+PREAMBLE = """
+import asyncio, gc, os, sys, ssl, threading
+import {module} as hx
+from lbtransport import LoadBalancer
+from lbtransport.{module} import *
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+orders = LoadBalancer("orders", [sys.argv[1]])
+in_flight = lambda: orders.stats().backends[0].in_flight
+"""
+
+MODULES = pytest.mark.parametrize("module", ["httpx", "httpx2"])
+
+
+def told(request: Request) -> Reply:
+    """Tell by which of its connections a server was asked."""
+    return Reply(body=b"%d" % request.connection)
+
+
+@MODULES
+def test_child_of_a_fork_leaves_the_parents_connections_alone(
+    start_server: ServerStarter, module: str
+) -> None:
+    server = start_server(told)
+    script = """
+        client = hx.Client(transport=LoadBalancingTransport(orders, verify=context))
+        get = lambda: client.get("http://orders/").text
+        kept = client.send(client.build_request("GET", "http://orders/"), stream=True)
+        client.get(sys.argv[1])  # passes through
+        before = get()
+        child = os.fork()
+        if not child:
+            del kept
+            gc.collect()
+            print(before, get(), get(), in_flight(), flush=True)
+            client.close()
+            gc.collect()
+            sys.stdout.flush()
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        print(kept.read().decode(), get(), in_flight())
+        client.close()
+    """
+
+    output = run(script, module, server.url)
+
+    # Connections: 1 kept, 2 passed through, 3 before, 4 the child's own.
+    assert output.splitlines() == ["3 4 4 0", "1 1 0"]
+
+
+@MODULES
+def test_child_of_a_fork_does_not_wait_for_a_lock_of_the_parents(
+    server: LoopbackServer, module: str
+) -> None:
+    script = """
+        transport = LoadBalancingTransport(orders, verify=context)
+        client = hx.Client(transport=transport)
+        client.get("http://orders/")
+        locks = [transport._lock, transport._routes._lock]
+        for lock in locks:
+            lock.acquire()
+        child = os.fork()
+        if not child:
+            print(client.get("http://orders/").status_code, flush=True)
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        for lock in locks:
+            lock.release()
+        client.close()
+    """
+
+    assert run(script, module, server.url) == "200\n"
+
+
+@MODULES
+def test_transport_serves_one_event_loop_after_the_other(
+    start_server: ServerStarter, module: str
+) -> None:
+    server = start_server(told)
+    script = """
+        transport = AsyncLoadBalancingTransport(orders, verify=context)
+
+        async def once():
+            async with hx.AsyncClient(transport=transport) as client:
+                print((await client.get("http://orders/")).text)
+
+        for _ in range(3):
+            asyncio.run(once())
+    """
+
+    output = run(script, module, server.url)
+
+    assert output.split() == ["1", "2", "3"]
+
+
+@MODULES
+def test_response_dropped_in_a_loop_that_is_gone_harms_no_later_request(
+    start_server: ServerStarter, module: str
+) -> None:
+    server = start_server(told)
+    script = """
+        import warnings
+        warnings.simplefilter("ignore")  # its connection was never closed
+        transport = AsyncLoadBalancingTransport(orders, verify=context)
+        left = []
+
+        async def drop():
+            client = hx.AsyncClient(transport=transport)
+            request = client.build_request("GET", "http://orders/")
+            left.append(await client.send(request, stream=True))
+
+        async def get():
+            async with hx.AsyncClient(transport=transport) as client:
+                print((await client.get("http://orders/")).text)
+
+        asyncio.run(drop())
+        left.clear()
+        gc.collect()
+        asyncio.run(get())
+        print(in_flight())
+    """
+
+    output = run(script, module, server.url)
+
+    assert output.split() == ["2", "0"]
+
+
+@MODULES
+def test_interpreter_may_end_with_all_still_open(
+    start_server: ServerStarter, module: str
+) -> None:
+    server = start_server(reply(body=[b"one", threading.Event()]))
+    script = """
+        import warnings
+        warnings.simplefilter("ignore")  # of sockets that nobody closed
+        client = hx.Client(transport=LoadBalancingTransport(orders, verify=context))
+        request = client.build_request("GET", "http://orders/")
+        responses = [client.send(request, stream=True) for _ in range(3)]
+        chunks = [response.iter_raw() for response in responses]
+        print(next(chunks[0]))
+        cycle = [responses, chunks]
+        cycle.append(cycle)
+    """
+
+    assert run(script, module, server.url) == "b'one'\n"
+
+
+@leaves_generators
+async def test_closing_while_a_body_is_read_gives_the_backend_back(
+    kind: Kind, start_server: ServerStarter
+) -> None:
+    server = start_server(reply(body=[b"one", threading.Event()]))
+    orders = orders_at(server.url)
+    client = kind.client(transport=kind.transport(orders))
+    response = await kind.open(client, URL)
+    chunks = kind.chunks(response)
+    await kind.next(chunks)
+
+    await kind.close(client)
+    await kind.close(response)
+
+    assert outcomes_of(orders) == (1, 0, 0)
+    server.wait_until(lambda server: not server.open_connections)
