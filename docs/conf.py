@@ -46,11 +46,16 @@ napoleon_use_rtype = False
 nitpick_ignore_regex = [
     ("py:.*", r"(?!lbtransport\b).*"),
     ("py:class", r"lbtransport\..*\.(\w*T|[A-Z])"),  # type variables have no page
+    # What only the package itself makes or passes on.
+    ("py:class", r"lbtransport\._selection\.Ledger"),
+    ("py:class", r"lbtransport\._backends\.BackendState"),
+    ("py:class", r"lbtransport\.\w+\._\w+"),
 ]
 
 PUBLIC_MODULES = (
     "lbtransport",
     "lbtransport.events",
+    "lbtransport.strategies",
     "lbtransport.testing",
     "lbtransport.requests",
     "lbtransport.httpx",
