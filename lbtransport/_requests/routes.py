@@ -1,0 +1,144 @@
+"""Routes: how each backend is called, and the connections to it.
+
+There is one urllib3 pool for each backend, TLS name and setting of TLS, and none is
+closed to make room for another: urllib3 keeps ten, so that with twelve backends in turn
+each request would open a connection.
+What passes through keeps requests' own pools.
+
+A pool that is dropped closes its idle connections; responses that are still read hold
+it until they end.  So forgetting a backend is all it takes.
+
+References:
+    urllib3, `connectionpool._close_pool_connections`.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+import weakref
+from collections.abc import Callable, Hashable
+from typing import Any
+
+from urllib3.connectionpool import HTTPConnectionPool
+
+from lbtransport._requests.wire import Origin
+from lbtransport._target import Target, make_target
+from lbtransport._types import Backend
+from lbtransport.events import BackendRemoved, Event
+from lbtransport.load_balancer import LoadBalancer
+
+_MOST_TARGETS = 65536  # backends times origins; a caller may invent any port
+
+
+class Routes:
+    """All routes of one adapter.  Thread-safe."""
+
+    def __init__(self, *, allow_plaintext: bool) -> None:
+        """Know no backend yet."""
+        self._allow_plaintext = allow_plaintext
+        self._targets: dict[tuple[str, Origin], tuple[LoadBalancer, Target]] = {}
+        self._pools: dict[tuple[Hashable, ...], HTTPConnectionPool] = {}
+
+    def find(self, balancer: LoadBalancer, backend: Backend, origin: Origin) -> Target:
+        """Return the names that a backend is called by.
+
+        Args:
+            balancer: The service.
+            backend: The backend that was selected.
+            origin: The logical URL's.
+
+        Raises:
+            ConfigurationError: If an https request would leave in plain text.
+        """
+        key = (backend.url, origin)
+        owner, target = self._targets.get(key) or (None, None)
+        # An update may have brought other attributes under the same URL, and a
+        # user's function another balancer for the same name.
+        if target is None or target.backend is not backend or owner is not balancer:
+            target = make_target(
+                balancer,
+                backend,
+                origin.scheme,
+                origin.netloc,
+                allow_plaintext=self._allow_plaintext,
+            )
+            _watchers.watch(balancer, self)
+            if len(self._targets) >= _MOST_TARGETS:
+                self._targets.clear()
+            self._targets[key] = (balancer, target)
+        return target
+
+    def pool(
+        self,
+        target: Target,
+        settings: tuple[Hashable, ...],
+        make: Callable[[], Any],
+    ) -> HTTPConnectionPool:
+        """Return the connections to a backend.
+
+        Args:
+            target: Whose.
+            settings: What else connections must have in common to be shared.
+            make: Makes the pool, if it is the first of its kind.
+        """
+        key = (target.backend.url, target.tls_name, *settings)
+        pool = self._pools.get(key)
+        if pool is None:
+            # Two threads may make one each, and nobody connects by the second.
+            pool = self._pools.setdefault(key, make())
+        return pool
+
+    def retire(self, backend: Backend) -> None:
+        """Forget a backend: its connections are closed when the last body ended."""
+        known: tuple[dict[Any, Any], ...] = (self._targets, self._pools)
+        for routes in known:
+            for key in [key for key in list(routes) if key[0] == backend.url]:
+                routes.pop(key, None)
+
+    def clear(self) -> None:
+        """Forget all backends."""
+        self._targets, self._pools = {}, {}
+
+
+class _Watchers:
+    """Who wants to know that a backend was removed.  Thread-safe.
+
+    Sessions come and go, by the request in some programs, and balancers stay.  So a
+    balancer has one subscription for all of them, which keeps none of them alive.
+    """
+
+    def __init__(self) -> None:
+        """Watch nothing."""
+        self._lock = threading.Lock()
+        self._routes: weakref.WeakKeyDictionary[
+            LoadBalancer, weakref.WeakSet[Routes]
+        ] = weakref.WeakKeyDictionary()
+
+    def watch(self, balancer: LoadBalancer, routes: Routes) -> None:
+        """Have `routes` retire what leaves `balancer`."""
+        watching = self._routes.get(balancer)
+        if watching is not None and routes in watching:
+            return
+        with self._lock:
+            watching = self._routes.get(balancer)
+            if watching is None:
+                watching = self._routes[balancer] = weakref.WeakSet()
+                balancer.subscribe(functools.partial(self._tell, watching))
+            watching.add(routes)
+
+    def _tell(self, watching: weakref.WeakSet[Routes], event: Event) -> None:
+        """Have them retire the backend, if the event is that it was removed."""
+        if isinstance(event, BackendRemoved):
+            with self._lock:  # nobody may join while they are counted
+                concerned = list(watching)
+            for routes in concerned:
+                routes.retire(event.backend)
+
+    def reset_after_fork(self) -> None:
+        """Take a new lock in the child: a thread of the parent may hold the old one."""
+        self._lock = threading.Lock()
+
+
+_watchers = _Watchers()
+reset_after_fork = _watchers.reset_after_fork
