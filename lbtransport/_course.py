@@ -46,6 +46,10 @@ class Job(Repeatable, Protocol):
         """Return what a response says of the backend that gave it."""
         ...
 
+    def outcome_of_error(self, error: Exception) -> Outcome:
+        """Return what an error in place of a response says of the backend."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Attempt:

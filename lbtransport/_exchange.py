@@ -24,7 +24,7 @@ from typing import Any, TypeAlias
 from lbtransport._balancer import Balancer
 from lbtransport._course import Attempt, Course, Instead, Job
 from lbtransport._effects import Close, Effect, Send
-from lbtransport._selection import Selection, outcome_of_error
+from lbtransport._selection import Selection
 from lbtransport._types.outcome import SUCCESS
 from lbtransport.retry import Plan
 
@@ -73,7 +73,7 @@ def exchange(  # noqa: PLR0912, PLR0915 - one life, told in one piece
                 return response, selection
         except Exception as caught:  # noqa: BLE001 - any error is judged, none is lost
             error, traceback = caught, caught.__traceback__
-            outcome = outcome_of_error(caught)
+            outcome = job.outcome_of_error(caught)
             selection.release(outcome=outcome)
         except GeneratorExit:
             # Perhaps the collector's doing, which must meet no lock: the selection

@@ -8,6 +8,7 @@ from typing import Any
 from lbtransport._balancer import Balancer
 from lbtransport._options import Options
 from lbtransport._types import Backend, Outcome
+from lbtransport._types.exceptions import outcome_of_exception
 from lbtransport._types.outcome import SUCCESS
 
 
@@ -34,6 +35,9 @@ class _Callable:
 
     def outcome_of(self, response: Any, balancer: Balancer) -> Outcome:
         return SUCCESS
+
+    def outcome_of_error(self, error: Exception) -> Outcome:
+        return outcome_of_exception(error)
 
 
 class Task(_Callable):

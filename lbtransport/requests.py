@@ -38,7 +38,7 @@ from lbtransport._requests.bodies import balance
 from lbtransport._requests.connector import Connector
 from lbtransport._requests.delivery import Delivery
 from lbtransport._requests.passthrough import Passthrough, PassthroughArgument
-from lbtransport._requests.routes import Routes, reset_after_fork
+from lbtransport._requests.routes import Routes
 from lbtransport._requests.wire import origin_of
 from lbtransport._services import Services, ServicesArgument
 
@@ -290,7 +290,6 @@ _instances: weakref.WeakSet[LoadBalancingAdapter] = weakref.WeakSet()
 
 def _abandon_after_fork() -> None:
     """Give the child of a fork connections of its own."""
-    reset_after_fork()
     for adapter in list(_instances):
         adapter._abandon_after_fork()  # noqa: SLF001 - the same room
 

@@ -7,8 +7,7 @@ import dis
 import itertools
 import random
 import sys
-from collections.abc import Callable, Generator, Hashable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Hashable, Iterable
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any, TypeAlias, TypeVar
@@ -20,6 +19,7 @@ from lbtransport._drive import perform
 from lbtransport._effects import Close, Effect, Send, Sleep
 from lbtransport._types import BackendStats, Fault
 from lbtransport._types.answers import outcome_of_answer, outcome_of_status
+from lbtransport._types.exceptions import outcome_of_exception
 from lbtransport._types.outcome import FAULTS
 
 A, B, C, D = URLS = [f"http://10.0.0.{number}" for number in range(1, 5)]
@@ -97,39 +97,43 @@ def eject(service: LoadBalancer, url: str, outcome: Outcome = REFUSED) -> None:
     assert states_of(service)[url] == "ejected"
 
 
-@contextmanager
-def interrupted_at(step: int) -> Iterator[None]:
+class interrupted_at:  # noqa: N801 - a context manager, as contextlib names its own
     """Raise KeyboardInterrupt at the `step`-th instant at which a signal may come in.
 
     The interpreter looks for signals when a function begins, after a call, and when a
     loop goes round; between other instructions it does not.
     """
-    steps = itertools.count()
-    before: dict[FrameType, str] = {}
 
-    def trace(frame: FrameType, event: str, argument: object) -> Any:
+    def __init__(self, step: int) -> None:
+        self._step = step
+        self._steps = itertools.count()
+        self._done: dict[FrameType, str] = {}  # the last instruction of each
+
+    def __enter__(self) -> None:
+        self._traced_before = sys.gettrace()
+        sys.settrace(self._trace)
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> bool:
+        sys.settrace(self._traced_before)
+        self._done.clear()
+        return kind is KeyboardInterrupt
+
+    def _trace(self, frame: FrameType, event: str, argument: object) -> Any:
         code = frame.f_code
         # An interrupt in a finaliser is swallowed by the interpreter.
         if "/lbtransport/" not in code.co_filename or code.co_name == "__del__":
             return None
         frame.f_trace_opcodes = True
         if event == "opcode":
-            done = before.get(frame, "RESUME")
-            before[frame] = dis.opname[code.co_code[frame.f_lasti]]
-            if done.startswith(("CALL", "RESUME", "JUMP_BACK")) and next(steps) == step:
-                before.clear()
+            done = self._done.get(frame, "RESUME")
+            self._done[frame] = dis.opname[code.co_code[frame.f_lasti]]
+            if done.startswith(("CALL", "RESUME", "JUMP_BACK")) and (
+                next(self._steps) == self._step
+            ):
+                self._done.clear()
                 sys.settrace(None)
                 raise KeyboardInterrupt
-        return trace
-
-    traced_before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        yield
-    except KeyboardInterrupt:
-        pass
-    finally:
-        sys.settrace(traced_before)
+        return self._trace
 
 
 @dataclass(eq=False)
@@ -162,6 +166,9 @@ class Job:
             None if response.retry_after is None else str(response.retry_after)
         )
         return outcome_of_answer(response.status, retry_after, balancer.clock)
+
+    def outcome_of_error(self, error: Exception) -> Outcome:
+        return outcome_of_exception(error)
 
 
 @dataclass

@@ -98,6 +98,9 @@ BAD: dict[str, Any] = {
     "health": {"max_ejected": 0.5},
     "deadline": 0,
     "max_in_flight": 0,
+    "zone": 7,
+    "host": "a b",
+    "tls_name": "",
     "subset": 0.5,
 }
 

@@ -20,6 +20,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from typing import Any
 
+from lbtransport._once import Once
 from lbtransport._selection import Selection
 from lbtransport._types.exceptions import fault_of_exception
 from lbtransport._types.outcome import CANCELLED, FAULTS, NEUTRAL, Fault, Outcome
@@ -177,37 +178,20 @@ class AsyncBody(_Body):
         self._owner = None
 
 
-class _Touched:
-    """A request's body that can be sent once, and tells whether that was begun."""
-
-    def __init__(self, stream: Any) -> None:
-        """Wrap the client's `stream`."""
-        self._stream = stream
-        self.is_touched = False
-
-
-class TouchedSyncStream(_Touched):
+class TouchedSyncStream(Once):
     """For a synchronous client."""
 
     def __iter__(self) -> Iterator[bytes]:
-        """Yield the chunks; from now on the body counts as sent."""
-        self.is_touched = True
-        yield from self._stream
-
-    def close(self) -> None:
-        """Close the stream."""
-        self._stream.close()
+        """Yield the chunks."""
+        with self._touch():
+            yield from self._body
 
 
-class TouchedAsyncStream(_Touched):
+class TouchedAsyncStream(Once):
     """For an asynchronous client."""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        """Yield the chunks; from now on the body counts as sent."""
-        self.is_touched = True
-        async for chunk in self._stream:
-            yield chunk
-
-    async def aclose(self) -> None:
-        """Close the stream."""
-        await self._stream.aclose()
+        """Yield the chunks."""
+        with self._touch():
+            async for chunk in self._body:
+                yield chunk

@@ -16,6 +16,7 @@ from lbtransport._options import Options, current_options
 from lbtransport._selection import Selection
 from lbtransport._types import Backend, Outcome
 from lbtransport._types.answers import outcome_of_answer
+from lbtransport._types.exceptions import outcome_of_exception
 from lbtransport._types.outcome import NEUTRAL, SUCCESS
 from lbtransport.load_balancer import LoadBalancer
 from lbtransport.retry import Plan
@@ -101,6 +102,12 @@ class _Delivery:
             return SUCCESS
         retry_after = response.headers.get("retry-after")
         return outcome_of_answer(status, retry_after, balancer.clock)
+
+    def outcome_of_error(self, error: Exception) -> Outcome:
+        """Return what an error says of the backend: nothing, if it is the caller's."""
+        if self._body is not None and self._body.has_raised(error):
+            return NEUTRAL
+        return outcome_of_exception(error)
 
     # -- what an attempt needs ----------------------------------------------------
 

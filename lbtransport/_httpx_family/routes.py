@@ -19,9 +19,9 @@ from typing import Any
 
 from lbtransport._httpx_family.bodies import Litter
 from lbtransport._httpx_family.flavour import Flavour
+from lbtransport._removals import removals
 from lbtransport._target import Target, make_target
 from lbtransport._types import Backend
-from lbtransport.events import BackendRemoved, Event
 from lbtransport.load_balancer import LoadBalancer
 
 _MOST_ROUTES = 4096  # services times backends; a caller may invent any port
@@ -111,7 +111,6 @@ class Routes:
         self._routes: dict[tuple[str, str, str, int | None], Route] = {}
         self._pools: dict[tuple[str, str | None], Pool] = {}  # guarded by _lock
         self._alive: weakref.WeakSet[Pool] = weakref.WeakSet()  # retired ones, too
-        self._watched: weakref.WeakSet[LoadBalancer] = weakref.WeakSet()
 
     def find(
         self, balancer: LoadBalancer, backend: Backend, authority: Any, url: Any
@@ -136,7 +135,7 @@ class Routes:
             or route.target.backend is not backend
             or route.balancer() is not balancer
         ):
-            self._watch(balancer)
+            removals.watch(balancer, self)
             route = self._make(balancer, backend, url)
             with self._lock:
                 if len(self._routes) >= _MOST_ROUTES:
@@ -179,13 +178,6 @@ class Routes:
                 self._alive.add(pool)
         return pool
 
-    def _watch(self, balancer: LoadBalancer) -> None:
-        """See to it that what leaves `balancer` is retired."""
-        with self._lock:
-            if balancer not in self._watched:
-                _retire_when_removed(self, balancer)
-                self._watched.add(balancer)
-
     def retire(self, backend: Backend) -> None:
         """Forget a backend: its connections are closed when the last body ended."""
         with self._lock:
@@ -224,20 +216,6 @@ def _is_member(balancer: LoadBalancer, backend: Backend) -> bool:
     except KeyError:
         return False
     return True
-
-
-def _retire_when_removed(routes: Routes, balancer: LoadBalancer) -> None:
-    """Have `routes` retire what leaves `balancer`, without keeping it alive."""
-    reference = weakref.ref(routes)
-
-    def removed(event: Event) -> None:
-        alive = reference()
-        if alive is None:
-            unsubscribe()
-        elif isinstance(event, BackendRemoved):
-            alive.retire(event.backend)
-
-    unsubscribe = balancer.subscribe(removed)
 
 
 def map_headers(hx: Any, response: Any, target: Target) -> None:

@@ -112,13 +112,11 @@ class _FamilyTransport(Generic[RequestT, ResponseT, TransportT, LimitsT]):
         """Return the transport that the client would have used for `url`."""
         if self._passthrough is not None:
             return self._passthrough
-        client = self._client
-        if client is None:
-            with self._lock:
-                if self._client is None:
-                    make = getattr(self.flavour.module, self._client_name)
-                    self._client = make(**self._settings, trust_env=self._trust_env)
-                client = self._client
+        with self._lock:
+            if self._client is None:
+                make = getattr(self.flavour.module, self._client_name)
+                self._client = make(**self._settings, trust_env=self._trust_env)
+            client = self._client
         # Private, but the one place that knows the rules for proxies.
         return client._transport_for_url(url)  # noqa: SLF001
 
@@ -238,5 +236,5 @@ def _abandon_after_fork() -> None:
         transport.abandon_after_fork()
 
 
-if hasattr(os, "register_at_fork"):
+if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
     os.register_at_fork(after_in_child=_abandon_after_fork)

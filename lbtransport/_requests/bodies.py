@@ -31,6 +31,7 @@ from urllib3 import HTTPResponse
 from urllib3.exceptions import ReadTimeoutError
 
 from lbtransport._balancer import Balancer
+from lbtransport._once import Once
 from lbtransport._selection import Selection
 from lbtransport._types.exceptions import fault_of_exception
 from lbtransport._types.outcome import CANCELLED, FAULTS, NEUTRAL, Fault, Outcome
@@ -208,31 +209,22 @@ def balance(
     )
 
 
-class _Once:
-    """A request's body that can be sent once, and tells whether that was begun."""
-
-    def __init__(self, body: Any) -> None:
-        """Stand in for `body`, which is not touched yet."""
-        self._body = body
-        self.is_touched = False
-
-
-class OnceIterable(_Once):
+class OnceIterable(Once):
     """For a generator, or anything that is iterated."""
 
     def __iter__(self) -> Iterator[bytes | str]:
-        """Yield the parts; from the first one on the body counts as sent."""
-        self.is_touched = True
-        yield from self._body
+        """Yield the parts."""
+        with self._touch():
+            yield from self._body
 
 
-class OnceReadable(_Once):
+class OnceReadable(Once):
     """For a file that cannot be rewound, a pipe for example."""
 
     def read(self, size: int = -1) -> bytes:
-        """Read; from now on the body counts as sent."""
-        self.is_touched = True
-        data: bytes | str = self._body.read(size)
+        """Read."""
+        with self._touch():
+            data: bytes | str = self._body.read(size)
         return data.encode() if isinstance(data, str) else data
 
 

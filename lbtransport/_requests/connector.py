@@ -16,10 +16,28 @@ from typing import Any
 
 from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
-from urllib3 import PoolManager
+from urllib3 import HTTPSConnectionPool, PoolManager
+from urllib3.exceptions import ConnectTimeoutError
 
 from lbtransport._requests.routes import Routes
 from lbtransport._requests.wire import WireRequest, map_back
+
+
+class HandshakingPool(HTTPSConnectionPool):
+    """urllib3's, which tells a TLS handshake that hangs from an answer that does.
+
+    urllib3 calls both a read timeout; but a request whose handshake never ended was
+    never sent, and may go to another backend whatever its method.
+    """
+
+    def _validate_conn(self, conn: Any) -> None:
+        """Connect and shake hands.  Private, but there since urllib3 1.x."""
+        try:
+            super()._validate_conn(conn)
+        except TimeoutError as error:
+            raise ConnectTimeoutError(
+                conn, f"the TLS handshake with {self.host} timed out"
+            ) from error
 
 
 class Connector(HTTPAdapter):
@@ -83,7 +101,9 @@ class Connector(HTTPAdapter):
         )
         # What subclasses set for all connections, an SSLContext say, is set for these.
         manager = PoolManager(1, **self.poolmanager.connection_pool_kw)
-        manager.pool_classes_by_scheme = self.poolmanager.pool_classes_by_scheme
+        manager.pool_classes_by_scheme = dict(self.poolmanager.pool_classes_by_scheme)
+        if manager.pool_classes_by_scheme["https"] is HTTPSConnectionPool:
+            manager.pool_classes_by_scheme["https"] = HandshakingPool
         return manager.connection_from_host(**where, pool_kwargs=settings)
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:

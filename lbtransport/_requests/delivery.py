@@ -21,7 +21,8 @@ from lbtransport._requests.routes import Routes
 from lbtransport._requests.wire import Origin, address, capped
 from lbtransport._types import Backend, Outcome
 from lbtransport._types.answers import outcome_of_answer
-from lbtransport._types.outcome import SUCCESS
+from lbtransport._types.exceptions import outcome_of_exception
+from lbtransport._types.outcome import NEUTRAL, SUCCESS
 from lbtransport.load_balancer import LoadBalancer
 
 # A discarded answer up to this size is read to its end, which keeps its connection;
@@ -140,6 +141,12 @@ class Delivery:
             return SUCCESS
         retry_after = response.headers.get("Retry-After")
         return outcome_of_answer(status, retry_after, balancer.clock)
+
+    def outcome_of_error(self, error: Exception) -> Outcome:
+        """Return what an error says of the backend: nothing, if it is the caller's."""
+        if self._once is not None and self._once.has_raised(error):
+            return NEUTRAL
+        return outcome_of_exception(error)
 
     # -- what the exchange wants done ---------------------------------------------
 

@@ -14,18 +14,15 @@ References:
 
 from __future__ import annotations
 
-import functools
-import threading
-import weakref
 from collections.abc import Callable, Hashable
 from typing import Any
 
 from urllib3.connectionpool import HTTPConnectionPool
 
+from lbtransport._removals import removals
 from lbtransport._requests.wire import Origin
 from lbtransport._target import Target, make_target
 from lbtransport._types import Backend
-from lbtransport.events import BackendRemoved, Event
 from lbtransport.load_balancer import LoadBalancer
 
 _MOST_TARGETS = 65536  # backends times origins; a caller may invent any port
@@ -63,7 +60,7 @@ class Routes:
                 origin.netloc,
                 allow_plaintext=self._allow_plaintext,
             )
-            _watchers.watch(balancer, self)
+            removals.watch(balancer, self)
             if len(self._targets) >= _MOST_TARGETS:
                 self._targets.clear()
             self._targets[key] = (balancer, target)
@@ -99,46 +96,3 @@ class Routes:
     def clear(self) -> None:
         """Forget all backends."""
         self._targets, self._pools = {}, {}
-
-
-class _Watchers:
-    """Who wants to know that a backend was removed.  Thread-safe.
-
-    Sessions come and go, by the request in some programs, and balancers stay.  So a
-    balancer has one subscription for all of them, which keeps none of them alive.
-    """
-
-    def __init__(self) -> None:
-        """Watch nothing."""
-        self._lock = threading.Lock()
-        self._routes: weakref.WeakKeyDictionary[
-            LoadBalancer, weakref.WeakSet[Routes]
-        ] = weakref.WeakKeyDictionary()
-
-    def watch(self, balancer: LoadBalancer, routes: Routes) -> None:
-        """Have `routes` retire what leaves `balancer`."""
-        watching = self._routes.get(balancer)
-        if watching is not None and routes in watching:
-            return
-        with self._lock:
-            watching = self._routes.get(balancer)
-            if watching is None:
-                watching = self._routes[balancer] = weakref.WeakSet()
-                balancer.subscribe(functools.partial(self._tell, watching))
-            watching.add(routes)
-
-    def _tell(self, watching: weakref.WeakSet[Routes], event: Event) -> None:
-        """Have them retire the backend, if the event is that it was removed."""
-        if isinstance(event, BackendRemoved):
-            with self._lock:  # nobody may join while they are counted
-                concerned = list(watching)
-            for routes in concerned:
-                routes.retire(event.backend)
-
-    def reset_after_fork(self) -> None:
-        """Take a new lock in the child: a thread of the parent may hold the old one."""
-        self._lock = threading.Lock()
-
-
-_watchers = _Watchers()
-reset_after_fork = _watchers.reset_after_fork

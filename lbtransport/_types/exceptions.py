@@ -111,6 +111,16 @@ def outcome_of_exception(error: BaseException) -> Outcome:
     return NEUTRAL if fault is None else FAULTS[fault]
 
 
+def is_caused_by(error: BaseException, cause: BaseException) -> bool:
+    """Tell whether `cause` is `error` itself, or what it wraps."""
+    link: BaseException | None = error
+    for _ in range(_DEEPEST_CHAIN):
+        if link is cause or link is None:
+            break
+        link = _wrapped(link)
+    return link is cause
+
+
 def _fault_of_class(kind: type[BaseException]) -> Fault | None:
     for parent in kind.__mro__:
         fault = _FAULT_OF_NAME.get(parent.__name__)

@@ -67,7 +67,7 @@ class Kind:
         return self._of(self.hx, "Client")(**options)
 
     def inner(self, name: str) -> Any:
-        """Return one of the client's own classes of transports, by its sync name."""
+        """Return one of the client's own classes, by its synchronous name."""
         return self._of(self.hx, name)
 
     def _of(self, module: ModuleType, name: str) -> Any:

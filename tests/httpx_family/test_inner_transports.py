@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import pytest
@@ -155,6 +156,104 @@ async def test_pass_through_and_inner_transports_are_closed_once(kind: Kind) -> 
         await done(client.get("http://elsewhere/"))
 
     assert (inner.closed, passthrough.closed) == (1, 1)
+
+
+async def test_stream_that_is_an_iterator_of_its_own_is_read_to_its_end(
+    kind: Kind,
+) -> None:
+    chunks = iter([b"one", b"two"])
+
+    class Stream(kind.hx.SyncByteStream, kind.hx.AsyncByteStream):  # type: ignore[name-defined, misc]  # bases chosen at run time
+        def __iter__(self) -> Any:
+            return chunks
+
+        def __aiter__(self) -> Any:
+            return self
+
+        async def __anext__(self) -> bytes:
+            for chunk in chunks:
+                return chunk
+            raise StopAsyncIteration
+
+    orders = orders_at("http://10.0.0.1")
+    factory = answering(kind, lambda _: kind.hx.Response(200, stream=Stream()))
+    async with kind.connect(orders, transport_factory=factory) as client:
+        response = await done(client.get(URL))
+
+    assert response.content == b"onetwo"
+    assert outcomes_of(orders) == (1, 0, 0)
+
+
+@pytest.mark.parametrize("kind", ASYNC_KINDS, indirect=True, ids=str)
+async def test_generator_of_a_body_is_closed_with_ours(kind: Kind) -> None:
+    # Otherwise it would be left to the collector, of which trio complains.
+    closed: list[bool] = []
+
+    async def body() -> Any:
+        try:
+            yield b"one"
+            yield b"two"
+        finally:
+            closed.append(True)
+
+    class Stream(kind.hx.AsyncByteStream):  # type: ignore[name-defined, misc]  # a base chosen at run time
+        def __aiter__(self) -> Any:
+            return body()
+
+    factory = answering(kind, lambda _: kind.hx.Response(200, stream=Stream()))
+    transport = kind.transport(orders_at("http://10.0.0.1"), transport_factory=factory)
+    response = await transport.handle_async_request(kind.hx.Request("GET", URL))
+    chunks = aiter(response.stream)
+    first = await anext(chunks)
+
+    await chunks.aclose()
+
+    assert (first, closed) == (b"one", [True])
+    await response.aclose()
+
+
+async def test_body_whose_application_fails_blames_nobody(kind: Kind) -> None:
+    def fail() -> Any:
+        yield b"one"
+        raise LookupError("a bug of the application")
+
+    async def fail_async() -> Any:
+        yield b"one"
+        raise LookupError("a bug of the application")
+
+    def answer(_: Any) -> Any:
+        return kind.hx.Response(200, content=fail_async() if kind.is_async else fail())
+
+    orders = orders_at("http://10.0.0.1")
+    factory = answering(kind, answer)
+    async with kind.connect(orders, transport_factory=factory) as client:
+        with pytest.raises(LookupError, match="a bug"):
+            await done(client.get(URL))
+
+    assert outcomes_of(orders) == (1, 0, 0)
+
+
+async def test_dropped_response_that_cannot_be_closed_harms_no_later_request(
+    kind: Kind,
+) -> None:
+    class Stream(kind.hx.SyncByteStream, kind.hx.AsyncByteStream):  # type: ignore[name-defined, misc]  # bases chosen at run time
+        def close(self) -> None:
+            raise RuntimeError("the loop is gone")
+
+        async def aclose(self) -> None:
+            raise RuntimeError("the loop is gone")
+
+    orders = orders_at("http://10.0.0.1")
+    streams = [Stream(), None]
+    factory = answering(kind, lambda _: kind.hx.Response(200, stream=streams.pop(0)))
+    async with kind.connect(orders, transport_factory=factory) as client:
+        response = await kind.open(client, URL)
+        del response
+        gc.collect()
+        response = await done(client.get(URL))
+
+    assert response.status_code == 200
+    assert outcomes_of(orders) == (2, 0, 0)
 
 
 async def test_limits_are_the_clients_own_but_for_idle_connections(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import subprocess
 import sys
 import textwrap
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +18,7 @@ import pytest
 
 import lbtransport
 from lbtransport import LoadBalancer
+from lbtransport._httpx_family import routes, transports
 from tests.conftest import ServerStarter
 from tests.httpx_family.kinds import (
     ASYNCIO_KINDS,
@@ -167,13 +170,24 @@ async def test_backend_that_returns_is_called_again(
     assert [len(server.requests) for server in (returning, other)] == [2, 1]
 
 
+async def test_any_number_of_ports_share_the_connections_of_a_backend(
+    kind: Kind, server: LoopbackServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routes, "_MOST_ROUTES", 2)
+
+    async with kind.connect(orders_at(server.url)) as client:
+        for port in range(8000, 8006):
+            await done(client.get(f"http://orders:{port}/"))
+
+    hosts = [request.headers["Host"] for request in server.requests]
+    assert hosts == [f"orders:{port}" for port in range(8000, 8006)]
+    assert server.connections == 1
+
+
 async def test_transport_forgets_a_balancer_that_is_gone(
     kind: Kind, server: LoopbackServer
 ) -> None:
     # A finder may make one for each tenant; none of them is kept alive by us.
-    import gc
-    import weakref
-
     made: list[Any] = []
 
     def find(*_: Any) -> LoadBalancer:
@@ -199,6 +213,7 @@ async def test_balancer_outlives_its_transports(
     await done(client.get(URL))
     await kind.close(client)
     del client
+    gc.collect()
 
     orders.remove_backend(first.url)  # the event finds nobody any more
     orders.add_backend(first.url)
@@ -219,11 +234,11 @@ async def test_threads_share_a_transport_while_backends_come_and_go(
 
         def hammer() -> set[int]:
             barrier.wait(PATIENCE)
-            return {client.get(URL).status_code for _ in range(40)}
+            return {client.get(URL).status_code for _ in range(20)}
 
         def disturb() -> set[int]:
             barrier.wait(PATIENCE)
-            for number in range(60):
+            for number in range(30):
                 orders.remove_backend(urls[number % 4])
                 orders.add_backend(urls[number % 4])
             return {200}
@@ -260,7 +275,7 @@ async def test_tasks_share_a_transport_while_backends_come_and_go(
                 orders.add_backend(urls[number % 4])
 
         async with asyncio.TaskGroup() as group:
-            for _ in range(200):
+            for _ in range(50):
                 group.create_task(hammer())
             group.create_task(disturb())
 
@@ -286,6 +301,7 @@ PREAMBLE = """
 import asyncio, gc, os, sys, ssl, threading
 import {module} as hx
 from lbtransport import LoadBalancer
+from lbtransport._httpx_family import routes, transports
 from lbtransport.{module} import *
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 orders = LoadBalancer("orders", [sys.argv[1]])
@@ -331,24 +347,51 @@ def test_child_of_a_fork_leaves_the_parents_connections_alone(
     assert output.splitlines() == ["3 4 4 0", "1 1 0"]
 
 
+async def test_transport_makes_connections_of_its_own_after_a_fork(
+    kind: Kind, server: LoopbackServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As the child does it, in this process: the child's own lines leave no trace.
+    parents: list[Any] = []
+    monkeypatch.setattr(routes, "parents", parents)
+    monkeypatch.setattr(transports, "parents", parents)
+
+    async with kind.connect(orders_at(server.url)) as client:
+        await done(client.get(URL))
+        await done(client.get(server.url))
+        transports._abandon_after_fork()
+        await done(client.get(URL))
+        await done(client.get(server.url))
+        for left in parents:
+            if isinstance(left, routes.Pool):
+                await kind.close(left.transport)
+            elif isinstance(left, kind.inner("Client")):
+                await kind.close(left)
+
+    assert server.connections == 4
+
+
 @MODULES
 def test_child_of_a_fork_does_not_wait_for_a_lock_of_the_parents(
     server: LoopbackServer, module: str
 ) -> None:
     script = """
+        import contextlib
         transport = LoadBalancingTransport(orders, verify=context)
         client = hx.Client(transport=transport)
-        client.get("http://orders/")
-        locks = [transport._lock, transport._routes._lock]
-        for lock in locks:
-            lock.acquire()
-        child = os.fork()
-        if not child:
-            print(client.get("http://orders/").status_code, flush=True)
-            os._exit(0)
-        assert os.waitpid(child, 0)[1] == 0
-        for lock in locks:
-            lock.release()
+        kept = client.send(client.build_request("GET", "http://orders/"), stream=True)
+        (pool,) = transport._routes._pools.values()
+        with contextlib.ExitStack() as locks:
+            locks.enter_context(transport._lock)
+            locks.enter_context(transport._routes._lock)
+            locks.enter_context(pool.transport._pool._optional_thread_lock)
+            child = os.fork()
+            if not child:
+                del kept
+                gc.collect()
+                print(client.get("http://orders/").status_code, flush=True)
+                os._exit(0)
+            assert os.waitpid(child, 0)[1] == 0
+        kept.close()
         client.close()
     """
 

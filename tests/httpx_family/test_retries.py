@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -512,3 +513,24 @@ async def test_retry_after_of_all_backends_gives_the_last_answer(
 
     assert response.text == "busy"
     assert [len(server.requests) for server in servers] == [1, 1, 1]
+
+
+async def test_body_that_raises_blames_no_backend(
+    kind: Kind, server: LoopbackServer
+) -> None:
+    service = orders_at(server.url)
+
+    def fail_sync() -> Iterator[bytes]:
+        yield b"part"
+        raise OSError("the disk is gone")
+
+    async def fail_async() -> AsyncIterator[bytes]:
+        yield b"part"
+        raise OSError("the disk is gone")
+
+    async with kind.connect(service) as client:
+        body = fail_async() if kind.is_async else fail_sync()
+        with pytest.raises(OSError, match="the disk is gone"):
+            await done(client.put(URL, content=body))
+
+    assert [backend.failures for backend in service.stats().backends] == [0]

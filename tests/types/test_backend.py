@@ -238,6 +238,9 @@ def test_headers_are_a_copy_of_what_was_given() -> None:
         ("http://host\n", "white space"),
         ("http://ho\x00st", "white space"),
         ("http://" + "ü" * 80, "http://"),
+        ("http://ho*st", "names no possible host"),
+        ("http://ho%20st", "names no possible host"),
+        ("http://a,b", "names no possible host"),
     ],
 )
 def test_url_that_names_no_server_is_refused(url: str, reason: str) -> None:
@@ -300,3 +303,42 @@ def test_number_out_of_range_is_refused(attributes: dict[str, Any]) -> None:
 
     with pytest.raises(ConfigurationError, match=f"{name} of backend 'http://h'="):
         Backend("http://h", **attributes)
+
+
+@pytest.mark.parametrize("name", ["host", "tls_name"])
+@pytest.mark.parametrize("label", ["", "a b", "a\r\nX-Evil: 1", "bücher", 7])
+def test_label_that_could_not_be_sent_is_refused(name: str, label: Any) -> None:
+    with pytest.raises(ConfigurationError, match=f"{name} of backend 'http://h'="):
+        Backend("http://h", **{name: label})
+
+
+@pytest.mark.parametrize("label", ["logical", "backend", "eu.example.com", "h:8080"])
+def test_label_is_kept(label: str) -> None:
+    backend = Backend("http://h", host=label, tls_name=label)
+
+    assert (backend.host, backend.tls_name) == (label, label)
+
+
+def test_zone_that_is_no_name_is_refused() -> None:
+    zone: Any = 7
+
+    with pytest.raises(ConfigurationError, match="zone of backend 'http://h'=7"):
+        Backend("http://h", zone=zone)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-Key": f"{SECRET}\r\nX-Evil: 1"},
+        {"X-Key": f"{SECRET}\n"},
+        {"X-Key": SECRET.encode()},
+        {"X-Key": None},
+        {"X-Key\r\nX-Evil": SECRET},
+        {7: SECRET},
+    ],
+)
+def test_header_that_could_not_be_sent_is_refused_unseen(headers: Any) -> None:
+    with pytest.raises(ConfigurationError, match="headers of backend") as refusal:
+        Backend("http://h", headers=headers)
+
+    assert SECRET not in str(refusal.value)

@@ -1,0 +1,65 @@
+"""Telling the adapters that a backend left its service, so that they close up to it.
+
+Clients come and go, by the request in some programs, and balancers stay.
+So a balancer has one subscription for all adapters, which keeps none of them alive.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+import weakref
+from typing import Protocol
+
+from lbtransport._types import Backend
+from lbtransport.events import BackendRemoved, Event
+from lbtransport.load_balancer import LoadBalancer
+
+
+class Keeper(Protocol):
+    """Who keeps connections to backends."""
+
+    def retire(self, backend: Backend) -> None:
+        """Let go of the connections to a backend once nothing uses them."""
+        ...
+
+
+class Removals:
+    """Who wants to know that a backend was removed.  Thread-safe."""
+
+    def __init__(self) -> None:
+        """Watch nothing."""
+        self._lock = threading.Lock()
+        self._keepers: weakref.WeakKeyDictionary[
+            LoadBalancer, weakref.WeakSet[Keeper]
+        ] = weakref.WeakKeyDictionary()  # guarded by _lock, but for a first look
+
+    def watch(self, balancer: LoadBalancer, keeper: Keeper) -> None:
+        """Have `keeper` retire what leaves `balancer`."""
+        keepers = self._keepers.get(balancer)
+        if keepers is not None and keeper in keepers:
+            return
+        with self._lock:
+            keepers = self._keepers.get(balancer)
+            if keepers is None:
+                keepers = self._keepers[balancer] = weakref.WeakSet()
+                balancer.subscribe(functools.partial(self._tell, keepers))
+            keepers.add(keeper)
+
+    def _tell(self, keepers: weakref.WeakSet[Keeper], event: Event) -> None:
+        if isinstance(event, BackendRemoved):
+            with self._lock:  # nobody may join while they are counted
+                concerned = list(keepers)
+            for keeper in concerned:
+                keeper.retire(event.backend)
+
+    def reset_after_fork(self) -> None:
+        """Take a new lock in the child: a thread of the parent may hold the old one."""
+        self._lock = threading.Lock()
+
+
+removals = Removals()
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
+    os.register_at_fork(after_in_child=removals.reset_after_fork)

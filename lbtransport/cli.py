@@ -1,0 +1,103 @@
+"""The command line: ``lbtransport``, also as ``python -m lbtransport``.
+
+Made with argparse: a package whose core depends on tenacity alone brings no framework
+for one command.
+Here are only names, options and exit codes; what a command does stands in its own
+module, imported when it is called, since it may need what an extra brings.
+
+Exit codes: 0, all went well; 1, it did not; 2, it was called wrongly or something is
+not installed; 130, interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+
+_NEEDED_BY_DEMO = ("requests", "httpx", "rich")
+_SHORTEST_DEMO = 2.0  # seconds; shorter, it would show nothing
+
+_NOT_INSTALLED = 2
+_INTERRUPTED = 130  # as a shell reports SIGINT
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: The arguments, without the program's name; by default the process's.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        SystemExit: If the arguments are wrong, or ask for help or the version.
+    """
+    arguments = _parser().parse_args(argv)
+    try:
+        return _demo(arguments)
+    except KeyboardInterrupt:
+        print("interrupted: all that was started has ended", file=sys.stderr)
+        return _INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="lbtransport",
+        description="A load balancer that lives inside the HTTP client.",
+    )
+    parser.add_argument("--version", action="version", version=_version())
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    demo = commands.add_parser(
+        "demo",
+        help="show it at work: real servers and clients, on loopback alone",
+        description=(
+            "Start four servers, one of them slow, and call them through requests, "
+            "httpx and httpx async at once; kill one in the middle, start it again, "
+            "and count the errors that callers saw."
+        ),
+    )
+    demo.add_argument(
+        "--seconds",
+        type=_seconds,
+        default=10.0,
+        metavar="N",
+        help="how long it takes at least (default: %(default)g)",
+    )
+    demo.add_argument(
+        "--plain", action="store_true", help="lines of text, also on a terminal"
+    )
+    return parser
+
+
+def _version() -> str:
+    try:
+        return f"lbtransport {version('lbtransport')}"
+    except PackageNotFoundError:  # run from a checkout
+        return "lbtransport, not installed"
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)  # argparse makes a message of a ValueError
+    if not _SHORTEST_DEMO <= seconds < float("inf"):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is too short or too long; give at least {_SHORTEST_DEMO:g}"
+        )
+    return seconds
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    missing = [name for name in _NEEDED_BY_DEMO if find_spec(name) is None]
+    if missing:
+        print(
+            f"lbtransport demo needs {', '.join(missing)}, not installed here: "
+            f"pip install 'lbtransport[demo]'",
+            file=sys.stderr,
+        )
+        return _NOT_INSTALLED
+    from lbtransport._demo.scenario import run_demo  # noqa: PLC0415 - needs the extra
+
+    return run_demo(seconds=arguments.seconds, plain=arguments.plain)

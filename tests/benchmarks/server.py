@@ -1,0 +1,40 @@
+"""A server that costs as little as it can: a fixed answer to whatever ends a request.
+
+Started by the benchmarks as a process of its own, so that its work is not counted:
+``python server.py`` prints its port and serves until its standard input closes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+BODY = b'{"ok": true}'
+ANSWER = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+    b"Content-Length: %d\r\n\r\n%b" % (len(BODY), BODY)
+)
+
+
+class Answering(asyncio.Protocol):
+    """Answers once for each blank line; the benchmarks send no bodies."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._rest = b""
+
+    def data_received(self, data: bytes) -> None:
+        *requests, self._rest = (self._rest + data).split(b"\r\n\r\n")
+        self._transport.write(ANSWER * len(requests))
+
+
+async def main() -> None:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(Answering, "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await loop.run_in_executor(None, sys.stdin.read)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
