@@ -42,26 +42,32 @@ class Announcer:
 
     def announce(self) -> None:
         """Tell what was noted.  Not to be called under the balancer's lock."""
-        # One at a time, so that all hear the events in their order; who finds another
-        # at it, or himself further up the stack, leaves it to him.
-        me = object()
-        while self.noted:
-            try:
-                with self._lock:
-                    if self._teller is not None:
-                        break
-                    self._teller = me
-                while self.noted:
-                    self._tell(self.noted.popleft())
-            finally:
-                if self._teller is me:
-                    self._teller = None
+        while self.noted and self._take_turn():
+            pass
         if self.watchers:
             with self._lock:
                 watchers = self.watchers.copy()
                 self.watchers.clear()
             for signal in watchers:
                 signal.set()
+
+    def _take_turn(self) -> bool:
+        """Tell what was noted; False if another is at it, or oneself further up.
+
+        One at a time, so that all hear the events in their order.
+        """
+        me = object()
+        try:
+            with self._lock:
+                if self._teller is not None:
+                    return False
+                self._teller = me
+            while self.noted:
+                self._tell(self.noted.popleft())
+            return True
+        finally:
+            if self._teller is me:
+                self._teller = None
 
     def _tell(self, event: events.Event) -> None:
         _log(event)

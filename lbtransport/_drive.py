@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, assert_never
 
 from lbtransport._effects import (
     Call,
@@ -117,6 +117,8 @@ def perform(effect: Effect, courier: Courier | None) -> Any:
             return _returned(checker(backend), checker)
         case Resolve(resolver):
             return _returned(resolver.resolve(), resolver)
+        case _:
+            assert_never(effect)
 
 
 async def perform_async(effect: Effect, courier: AsyncCourier | None) -> Any:
@@ -138,6 +140,8 @@ async def perform_async(effect: Effect, courier: AsyncCourier | None) -> Any:
             return await _awaited(checker(backend))
         case Resolve(resolver):
             return await _awaited(resolver.resolve())
+        case _:
+            assert_never(effect)
 
 
 def _returned(result: Any, function: object) -> Any:

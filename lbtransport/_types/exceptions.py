@@ -114,10 +114,9 @@ def outcome_of_exception(error: BaseException) -> Outcome:
 def is_caused_by(error: BaseException, cause: BaseException) -> bool:
     """Tell whether `cause` is `error` itself, or what it wraps."""
     link: BaseException | None = error
-    for _ in range(_DEEPEST_CHAIN):
-        if link is cause or link is None:
-            break
-        link = _wrapped(link)
+    depth = 0
+    while link is not None and link is not cause and depth < _DEEPEST_CHAIN:
+        link, depth = _wrapped(link), depth + 1
     return link is cause
 
 

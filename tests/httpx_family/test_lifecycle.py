@@ -301,7 +301,6 @@ PREAMBLE = """
 import asyncio, gc, os, sys, ssl, threading
 import {module} as hx
 from lbtransport import LoadBalancer
-from lbtransport._httpx_family import routes, transports
 from lbtransport.{module} import *
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 orders = LoadBalancer("orders", [sys.argv[1]])

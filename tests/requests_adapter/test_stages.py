@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import requests
+from urllib3 import HTTPSConnectionPool
 
 from tests.certificates import Authority
 from tests.conftest import ServerStarter
@@ -59,3 +60,18 @@ def test_body_that_raises_blames_no_backend(
         balance(service).put("http://orders/", data=fail())
 
     assert outcomes_of(service) == DONE
+
+
+def test_pool_classes_of_the_users_own_are_left_alone(
+    balance: Balance, server: LoopbackServer
+) -> None:
+    client = balance(f"https://{server.authority}")
+
+    class Own(HTTPSConnectionPool):
+        """A pool of the user's own."""
+
+    manager = client.adapter.poolmanager
+    manager.pool_classes_by_scheme = {**manager.pool_classes_by_scheme, "https": Own}
+
+    with pytest.raises(requests.ReadTimeout):
+        client.get("http://orders/", timeout=TIMEOUT)

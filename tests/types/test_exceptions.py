@@ -27,7 +27,11 @@ from urllib3.connection import HTTPConnection
 
 from lbtransport import Outcome
 from lbtransport._types import Fault, Verdict
-from lbtransport._types.exceptions import fault_of_exception, outcome_of_exception
+from lbtransport._types.exceptions import (
+    fault_of_exception,
+    is_caused_by,
+    outcome_of_exception,
+)
 
 POOL = HTTPConnectionPool("10.0.0.1")
 CONNECTION = HTTPConnection("10.0.0.1")
@@ -295,3 +299,21 @@ def test_urllibs_error_of_a_status_says_what_the_status_says() -> None:
 
     with missing:
         assert outcome_of_exception(missing).health is Verdict.SUCCESS
+
+
+def test_error_is_caused_by_itself_and_by_what_it_wraps() -> None:
+    inner = ConnectionRefusedError()
+    reason = caused(NEW, inner)
+    outer = R.ConnectionError(exhausted(reason))
+
+    assert is_caused_by(outer, outer)
+    assert is_caused_by(outer, reason)
+    assert is_caused_by(outer, inner)
+
+
+def test_error_is_not_caused_by_another() -> None:
+    one, other = R.ConnectionError(), R.ConnectionError()
+    one.__cause__ = one
+
+    assert not is_caused_by(one, other)
+    assert not is_caused_by(other, one)
