@@ -75,8 +75,8 @@ class BackendState:
 class Difference:
     """What an update changed in the table."""
 
-    added: tuple[BackendState, ...]
-    removed: tuple[BackendState, ...]
+    added: tuple[BackendState, ...] = ()
+    removed: tuple[BackendState, ...] = ()
 
 
 class BackendTable:
@@ -114,9 +114,9 @@ class BackendTable:
         state = self._states.get(backend.url)
         if state is not None:
             state.backend = backend
-            return Difference((), ())
+            return Difference()
         state = self._states[backend.url] = BackendState(backend)
-        return Difference((state,), ())
+        return Difference(added=(state,))
 
     def remove(self, url: str | Backend) -> Difference:
         """Remove a backend.
@@ -127,7 +127,7 @@ class BackendTable:
         state = self.find(url)
         del self._states[state.backend.url]
         state.is_removed = True
-        return Difference((), (state,))
+        return Difference(removed=(state,))
 
     def update(self, backends: Iterable[Backend]) -> Difference:
         """Make `backends` the whole table; those that stay keep their state."""

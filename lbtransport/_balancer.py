@@ -168,8 +168,8 @@ class Balancer:
     def _change(self, change: Callable[[], Difference]) -> None:
         with self._lock:
             difference = change()
-            if self._roster.membership_changed(difference):
-                self._strategy.members_changed(self._roster.members)
+            self._roster.membership_changed(difference)
+            self._strategy.members_changed(self._roster.members)
             for state in difference.removed:
                 self.announcer.note(events.BackendRemoved, state.backend)
             for state in difference.added:
@@ -225,7 +225,10 @@ class Balancer:
         with self._lock:
             now = self._now()
             self._roster.refresh(now)
-            return bool(self._roster.untried(tried, now, against_evidence=False))
+            found = bool(self._roster.untried(tried, now, against_evidence=False))
+        if self._noted:  # not always: those who wait for a change ask here, and wake
+            self.announcer.announce()
+        return found
 
     def is_ready(self) -> bool:
         """Tell whether a usable backend is there."""
@@ -233,7 +236,10 @@ class Balancer:
             now = self._now()
             self._accounts.settle(now)
             self._roster.refresh(now)
-            return self._roster.selectable.usable > 0
+            found = self._roster.selectable.usable > 0
+        if self._noted:  # not always: those who wait for a change ask here, and wake
+            self.announcer.announce()
+        return found
 
     def changes_at(self) -> float:
         """Return when time alone changes who is usable; infinity if it does not."""

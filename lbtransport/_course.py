@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import tenacity
-from tenacity.asyncio import _portable_async_sleep
 
 from lbtransport._balancer import Balancer
 from lbtransport._effects import Call, Effect, Sleep
@@ -26,7 +25,7 @@ from lbtransport.retry import Plan, Repeatable, Standing
 
 logger = logging.getLogger("lbtransport.retry")
 
-_USUAL_SLEEPS = (tenacity.nap.sleep, _portable_async_sleep)
+_USUAL_SLEEPS = (tenacity.Retrying().sleep, tenacity.AsyncRetrying().sleep)
 
 
 class Job(Repeatable, Protocol):
@@ -149,9 +148,13 @@ class Course:
     def wait(self, seconds: float) -> Generator[Effect, Any, None]:
         """Wait, and tell a user's own tenacity object that the next attempt begins."""
         sleep = self._retrying.sleep
-        by = None if sleep in _USUAL_SLEEPS else sleep
-        if seconds > 0 or by is not None:
-            yield Sleep(seconds, by)
+        if sleep in _USUAL_SLEEPS:
+            if seconds > 0:
+                yield Sleep(seconds)
+        elif isinstance(self._retrying, tenacity.AsyncRetrying):
+            yield Call(sleep, (seconds,))
+        else:
+            yield Sleep(seconds, sleep)
         if self._plan.is_own:
             yield Call(self._retrying.iter, (self._call,))
 

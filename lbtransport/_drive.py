@@ -13,7 +13,7 @@ import inspect
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from typing import Any, Protocol, TypeVar, assert_never
 
 from lbtransport._effects import (
@@ -131,7 +131,12 @@ async def perform_async(effect: Effect, courier: AsyncCourier | None) -> Any:
             assert courier is not None
             return await courier.close(response)
         case Sleep(seconds, by):
-            return await (_slept(by, seconds) if by else _sleep_async(seconds))
+            if by is not None:
+                raise ConfigurationError(
+                    f"sleep={by!r} would block the event loop: give a tenacity "
+                    f"AsyncRetrying with an async sleep, or leave `sleep` away"
+                )
+            return await _sleep_async(seconds)
         case Wait(signal, timeout):
             return await _wait_async(signal, timeout)
         case Call(function, arguments):
@@ -158,15 +163,6 @@ def _returned(result: Any, function: object) -> Any:
 
 async def _awaited(result: Any) -> Any:
     return await result if inspect.isawaitable(result) else result
-
-
-async def _slept(by: Callable[[float], Any], seconds: float) -> Any:
-    if not inspect.iscoroutinefunction(by):
-        raise ConfigurationError(
-            f"sleep={by!r} would block the event loop: give an async function, or "
-            f"leave `sleep` away"
-        )
-    return await by(seconds)
 
 
 def _wait(signal: Signal, timeout: float | None) -> bool:

@@ -32,7 +32,7 @@ class Sleep:
 
     Attributes:
         seconds: At least 0.
-        by: A function of the user's that does the waiting; None for the usual.
+        by: A function of the user's that blocks for so long; None for the usual.
     """
 
     seconds: float

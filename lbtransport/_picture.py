@@ -86,7 +86,9 @@ def why_nobody(
         else:
             reason = state_of(state, now).replace("_", " ")
         counts[reason] = counts.get(reason, 0) + 1
-    found = ", ".join(f"{n} of {len(states)} {reason}" for reason, n in counts.items())
+    found = ", ".join(
+        f"{n} of {len(states)} {reason}" for reason, n in sorted(counts.items())
+    )
     returns = [returns_at(state) - now for state in states if not is_usable(state, now)]
     soonest = min(returns, default=float("inf"))
     hint = f", the first returns in {soonest:.1f} s" if soonest < float("inf") else ""

@@ -89,13 +89,11 @@ class Roster:
         # In a panic each outcome may change who is the most promising.
         self.stale_at = -math.inf if selectable.in_panic else selectable.stale_at
 
-    def membership_changed(self, difference: Difference) -> bool:
-        """Take note of a change of the table; return whether the members changed."""
+    def membership_changed(self, difference: Difference) -> None:
+        """Take note of a change of the table."""
         self.invalidate()
-        if not (difference.added or difference.removed):
-            return False
-        self._gather()
-        return True
+        if difference.added or difference.removed:
+            self._gather()
 
     def untried(
         self, tried: Collection[Backend], now: float, *, against_evidence: bool

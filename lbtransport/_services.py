@@ -25,6 +25,8 @@ from lbtransport.load_balancer import LoadBalancer
 Finder: TypeAlias = Callable[[str, str, int], LoadBalancer | None]
 ServicesArgument: TypeAlias = LoadBalancer | Iterable[LoadBalancer] | Finder | None
 
+_MOST_FOUND = 4096  # a caller may invent any port
+
 _HINT = (
     "give a LoadBalancer, a list of them, a function (scheme, host, port) that "
     "returns one or None, or nothing for those that the environment configures"
@@ -91,6 +93,8 @@ class Services:
         if found is None:
             found = self._look_up(scheme, host, port)
             if found is not None and self._finder is None:
+                if len(self._found) >= _MOST_FOUND:
+                    self._found = {}
                 self._found[(scheme, host, port)] = found
         if bypass.depth or self._is_mocked:
             return None

@@ -83,7 +83,7 @@ class PanicEntered:
 
 @dataclass(frozen=True, slots=True)
 class PanicLeft:
-    """A usable backend is back, and health counts again."""
+    """Health counts again: a usable backend is back, or none is left at all."""
 
     service: str
 

@@ -431,16 +431,25 @@ def test_thread_sleeps_as_it_is_told() -> None:
     assert slept == [3.0]
 
 
-async def test_task_sleeps_as_it_is_told() -> None:
+async def test_own_async_object_may_sleep_by_whatever_can_be_awaited() -> None:
     slept: list[float] = []
 
     async def sleep(seconds: float) -> None:
         await checkpoint()
         slept.append(seconds)
 
-    await drive_async(ask_again(Sleep(3.0, sleep)))
+    # Not an async function itself: what counts is what it returns.
+    by = functools.partial(sleep)
+    retrying = make_awaiting(wait=tenacity.wait_fixed(3600), sleep=by)
+    service, errors = make_service([A, B], retry=retrying), [ConnectionRefusedError()]
 
-    assert slept == [3.0]
+    async def call(backend: Backend) -> str:
+        if errors:
+            raise errors.pop()
+        return "there"
+
+    assert await service.execute_async(call) == "there"
+    assert slept == [3600.0]
 
 
 async def test_task_refuses_a_sleep_that_would_block_it() -> None:

@@ -126,3 +126,12 @@ def test_variable_passes_through_for_the_whole_process(
     monkeypatch.setenv("LBTRANSPORT_MOCK", "passthrough")
 
     assert Services(make("orders")).find("http", "orders", None) is None
+
+
+def test_ports_that_callers_invent_are_not_all_remembered() -> None:
+    services = Services(make("orders"))
+
+    for port in range(1, 5000):
+        services.find("http", "orders", port)
+
+    assert len(services._found) <= 4096

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from lbtransport._httpx_family.bodies import (
@@ -30,6 +30,11 @@ class Flavour:
     module: Any
     no_backends: type[Exception]
     configuration: type[Exception]
+    sync_body: type[SyncBody] = field(init=False)
+    async_body: type[AsyncBody] = field(init=False)
+    touched_sync: type[TouchedSyncStream] = field(init=False)
+    touched_async: type[TouchedAsyncStream] = field(init=False)
+    rewrite: Rewrite = field(init=False)
 
     def __post_init__(self) -> None:
         """Make the classes whose bases only the module knows."""
@@ -40,12 +45,6 @@ class Flavour:
         keep(self, "touched_sync", _derive(TouchedSyncStream, hx.SyncByteStream))
         keep(self, "touched_async", _derive(TouchedAsyncStream, hx.AsyncByteStream))
         keep(self, "rewrite", _choose_rewrite(hx))
-
-    sync_body: type[SyncBody] = SyncBody
-    async_body: type[AsyncBody] = AsyncBody
-    touched_sync: type[TouchedSyncStream] = TouchedSyncStream
-    touched_async: type[TouchedAsyncStream] = TouchedAsyncStream
-    rewrite: Rewrite = lambda *_: None
 
 
 def _derive(kind: type, base: type) -> Any:

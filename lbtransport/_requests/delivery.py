@@ -144,7 +144,10 @@ class Delivery:
 
     def outcome_of_error(self, error: Exception) -> Outcome:
         """Return what an error says of the backend: nothing, if it is the caller's."""
-        if self._once is not None and self._once.has_raised(error):
+        # What comes from the network, requests makes its own error; a raw OSError is a
+        # file of certificates that is not there.
+        is_local = not isinstance(error, RequestException)
+        if is_local or (self._once is not None and self._once.has_raised(error)):
             return NEUTRAL
         return outcome_of_exception(error)
 

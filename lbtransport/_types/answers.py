@@ -6,6 +6,7 @@ References:
 
 from __future__ import annotations
 
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 
@@ -28,18 +29,23 @@ def outcome_of_answer(status: int, retry_after: str | None, clock: Clock) -> Out
         retry_after: Its ``Retry-After`` header, if it has one.
         clock: Tells the time.
     """
-    if retry_after is not None and status in _THROTTLES:
-        seconds = parse_retry_after(retry_after, clock.wall())
-        if seconds is not None:
-            return Outcome(
-                Verdict.NEUTRAL,
-                f"status {status}, Retry-After",
-                sample=False,
-                repeat=Repeat.ANY,
-                until=clock.monotonic() + min(seconds, MAX_RETRY_AFTER),
-                status=status,
-            )
-    return outcome_of_status(status)
+    outcome = outcome_of_status(status)
+    if retry_after is None or status not in _THROTTLES:
+        return outcome
+    seconds = parse_retry_after(retry_after, clock.wall())
+    if seconds is None:
+        return outcome
+    if seconds == 0:
+        # It may be asked again, but to be left alone for no time excuses nobody.
+        return replace(outcome, repeat=Repeat.ANY)
+    return Outcome(
+        Verdict.NEUTRAL,
+        f"status {status}, Retry-After",
+        sample=False,
+        repeat=Repeat.ANY,
+        until=clock.monotonic() + min(seconds, MAX_RETRY_AFTER),
+        status=status,
+    )
 
 
 @lru_cache(maxsize=256)

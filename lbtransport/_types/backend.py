@@ -24,6 +24,7 @@ from lbtransport._validation import (
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 _HOST = re.compile(r"[A-Za-z0-9._~-]+")
 
 _EXAMPLE = "write it as 'http://10.0.0.1:8080' or 'https://eu.example.com/v1'"
@@ -206,13 +207,24 @@ def _parse(url: object) -> _Parts:
 
 
 def _check_header(url: str, name: object, value: object) -> None:
-    """Refuse what could end a header early; the value is never shown."""
-    for text in (name, value):
-        if not isinstance(text, str) or not text.replace("\t", " ").isprintable():
-            raise ConfigurationError(
-                f"headers of backend {url!r}: {name!r} and its value must be texts "
-                f"without line breaks"
-            )
+    """Refuse what no client could send; the value is never shown.
+
+    The clients would refuse it too, with the value in their error.
+    """
+    if not isinstance(name, str) or not _TOKEN.fullmatch(name):
+        raise ConfigurationError(
+            f"headers of backend {url!r}: {name!r} is no name of a header"
+        )
+    if (
+        not isinstance(value, str)
+        or not value.isascii()
+        or not value.replace("\t", " ").isprintable()
+        or value != value.strip()
+    ):
+        raise ConfigurationError(
+            f"headers of backend {url!r}: the value of {name!r} must be ASCII text "
+            f"without line breaks, and without blanks around it"
+        )
 
 
 def _normalise_host(host: str) -> str:

@@ -57,6 +57,8 @@ _FAULT_OF_NAME = {
     "gaierror": Fault.CONNECT,
     "TimeoutError": Fault.RESPONSE_TIMEOUT,
     "HTTPException": Fault.MALFORMED,
+    "FileNotFoundError": Fault.LOCAL,
+    "PermissionError": Fault.LOCAL,
     "OSError": Fault.DISCONNECT,
 }
 

@@ -88,7 +88,8 @@ class Outcome:
     @property
     def is_unsent(self) -> bool:
         """Whether the backend failed before it got the request."""
-        return self.health is Verdict.FAILURE and self.repeat is Repeat.ANY
+        is_failure = self.health is Verdict.FAILURE
+        return is_failure and self.repeat is Repeat.ANY and self.status is None
 
     @classmethod
     def success(cls) -> Outcome:

@@ -104,6 +104,7 @@ class Circuit:
         self.ejected_until = now + seconds
         self.trial = 0
         self.failures_in_a_row = 0
+        self.shows_shared_fault = False  # it is judged anew, and is no example
         return seconds
 
     def close(self, now: float) -> None:

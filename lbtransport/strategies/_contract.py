@@ -79,7 +79,10 @@ class Strategy(Protocol):
     """
 
     def members_changed(self, members: Sequence[Member]) -> None:
-        """Take note of all backends of the service; called before the first choice."""
+        """Take note of all backends of the service, and of their weights.
+
+        Called before the first choice, and whenever the list or an attribute changed.
+        """
         ...
 
     def choose(

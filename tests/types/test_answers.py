@@ -56,7 +56,7 @@ def test_retry_after_throttles_without_blame(status: int) -> None:
 
 @pytest.mark.parametrize(
     ("retry_after", "seconds"),
-    [("-1", 0.0), ("0", 0.0), ("60", 60.0), ("61", MAX_RETRY_AFTER)],
+    [("0.5", 0.5), ("60", 60.0), ("61", MAX_RETRY_AFTER)],
 )
 def test_retry_after_is_clamped(retry_after: str, seconds: float) -> None:
     outcome = outcome_of_answer(503, retry_after, ManualClock(100.0))
@@ -66,6 +66,17 @@ def test_retry_after_is_clamped(retry_after: str, seconds: float) -> None:
 
 def test_retry_after_that_cannot_be_read_leaves_the_status() -> None:
     assert outcome_of_answer(503, "soon", ManualClock()) == outcome_of_status(503)
+
+
+@pytest.mark.parametrize("retry_after", ["0", "-1"])
+def test_retry_after_of_no_time_may_be_repeated_and_excuses_nobody(
+    retry_after: str,
+) -> None:
+    outcome = outcome_of_answer(503, retry_after, ManualClock())
+
+    assert (outcome.health, outcome.repeat) == (Verdict.FAILURE, Repeat.ANY)
+    assert outcome.until is None
+    assert not outcome.is_unsent
 
 
 @pytest.mark.parametrize("status", [200, 301, 500, 502, 504])

@@ -342,3 +342,22 @@ def test_header_that_could_not_be_sent_is_refused_unseen(headers: Any) -> None:
         Backend("http://h", headers=headers)
 
     assert SECRET not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-Key": "h\u00e4"},
+        {"X-Key": " padded"},
+        {"X-Key": "a\nb"},
+        {"X Key": "a"},
+        {7: "a"},
+    ],
+)
+def test_header_that_no_client_could_send_is_refused_unseen(headers: Any) -> None:
+    with pytest.raises(ConfigurationError, match="headers of backend") as refusal:
+        Backend("http://10.0.0.1", headers=headers)
+
+    assert not any(
+        value in str(refusal.value) for value in ("h\u00e4", "padded", "a\nb")
+    )
