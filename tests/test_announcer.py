@@ -9,7 +9,7 @@ import pytest
 
 from lbtransport import Backend, Outcome, events
 from lbtransport._announcer import Announcer
-from tests.helpers_core import (
+from tests.core_kit import (
     A,
     B,
     C,

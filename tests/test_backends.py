@@ -8,7 +8,7 @@ import pytest
 
 from lbtransport import Backend, LoadBalancer
 from lbtransport._backends import BackendState, BackendTable, unique
-from tests.helpers_core import A, B, C, D, eject, make_service, states_of, stats_of
+from tests.core_kit import A, B, C, D, eject, make_service, states_of, stats_of
 
 
 def urls(table: BackendTable) -> list[str]:

@@ -13,7 +13,7 @@ from lbtransport._backends import BackendState
 from lbtransport._candidates import Selectable, find_selectable, without
 from lbtransport._roster import subset_of
 from lbtransport.strategies import Candidates
-from tests.helpers_core import A, B, C
+from tests.core_kit import A, B, C
 
 NOW = 1000.0
 

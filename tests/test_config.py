@@ -28,7 +28,7 @@ from lbtransport.config import (
     configure,
     settings_for,
 )
-from tests.helpers_config import SECRET, everything_said
+from tests.config_kit import SECRET, everything_said
 
 DOCS = Path(__file__).parent.parent / "docs"
 URL = "http://10.0.0.1"

@@ -18,7 +18,7 @@ from lbtransport._env import (
     services_of,
 )
 from lbtransport.config import SETTINGS, ServiceConfig
-from tests.helpers_config import ORDERS, SECRET, URL, mistake_in
+from tests.config_kit import ORDERS, SECRET, URL, mistake_in
 
 
 def service_of(environ: dict[str, str]) -> ServiceConfig:

@@ -10,7 +10,7 @@ import pytest
 from lbtransport import ConfigurationError
 from lbtransport._env import balancers_from_environment, services_of
 from lbtransport.config import SETTINGS
-from tests.helpers_config import ORDERS, SECRET, URL, everything_said
+from tests.config_kit import ORDERS, SECRET, URL, everything_said
 
 
 @pytest.fixture

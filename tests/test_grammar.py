@@ -23,7 +23,7 @@ from lbtransport._grammar import (
     split,
     without_secrets,
 )
-from tests.helpers_config import SECRET, attributes, everything_said, mistake_in
+from tests.config_kit import SECRET, attributes, everything_said, mistake_in
 
 # Single values
 

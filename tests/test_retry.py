@@ -24,7 +24,7 @@ from lbtransport.retry import (
     stop_before_deadline,
     wait_untried,
 )
-from tests.helpers_core import Job
+from tests.core_kit import Job
 
 WALL = 1_700_000_000.0
 OWN = tenacity.Retrying(stop=tenacity.stop_after_attempt(3))

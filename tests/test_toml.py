@@ -9,7 +9,7 @@ import pytest
 
 from lbtransport import ConfigurationError
 from lbtransport._toml import read_file
-from tests.helpers_config import SECRET, everything_said
+from tests.config_kit import SECRET, everything_said
 
 
 def write(folder: Path, text: str | bytes) -> str:

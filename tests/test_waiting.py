@@ -14,7 +14,7 @@ import pytest
 from lbtransport import LoadBalancer, Outcome, Selection
 from lbtransport._effects import Effect, Wait
 from lbtransport._waiting import wait_drained, wait_ready
-from tests.helpers_core import (
+from tests.core_kit import (
     A,
     B,
     advance,

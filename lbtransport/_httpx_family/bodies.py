@@ -22,13 +22,9 @@ from typing import Any
 
 from lbtransport._once import Once
 from lbtransport._selection import Selection
-from lbtransport._types.exceptions import fault_of_exception
-from lbtransport._types.outcome import CANCELLED, FAULTS, NEUTRAL, Fault, Outcome
+from lbtransport._types.exceptions import outcome_of_body_error
 
 logger = logging.getLogger("lbtransport.balancer")
-
-# What may be raised while a body is read and still is no fault of the backend.
-_NOT_THE_BODY = frozenset({None, Fault.LOCAL, Fault.DECODING, Fault.POOL})
 
 
 class Litter:
@@ -72,15 +68,6 @@ class Litter:
                 await thing.aclose()
             except Exception:  # nobody waits for it any more
                 logger.debug("closing what was dropped failed", exc_info=True)
-
-
-def outcome_of_body_error(error: BaseException) -> Outcome:
-    """Return what an error while reading a body says of the backend."""
-    if not isinstance(error, Exception):
-        return CANCELLED
-    if fault_of_exception(error) in _NOT_THE_BODY:
-        return NEUTRAL
-    return FAULTS[Fault.BODY]
 
 
 class _Body:

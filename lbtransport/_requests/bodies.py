@@ -33,11 +33,9 @@ from urllib3.exceptions import ReadTimeoutError
 from lbtransport._balancer import Balancer
 from lbtransport._once import Once
 from lbtransport._selection import Selection
-from lbtransport._types.exceptions import fault_of_exception
-from lbtransport._types.outcome import CANCELLED, FAULTS, NEUTRAL, Fault, Outcome
+from lbtransport._types.exceptions import outcome_of_body_error
+from lbtransport._types.outcome import NEUTRAL, Outcome
 
-# What may be raised while a body is read and still is no fault of the backend.
-_NOT_THE_BODY = frozenset({None, Fault.LOCAL, Fault.DECODING, Fault.POOL})
 _PIECE = 65536  # bytes; as urllib3 reads
 
 # Attributes of a response that urllib3 made and knows nothing of.
@@ -161,12 +159,8 @@ class BalancedResponse(HTTPResponse):
 
     def _fail(self, error: BaseException) -> None:
         """Give the backend back, with the verdict on an error while reading."""
-        outcome = FAULTS[Fault.BODY]
-        if not isinstance(error, Exception):
-            outcome = CANCELLED
-        elif fault_of_exception(error) in _NOT_THE_BODY:
-            outcome = NEUTRAL
-        elif isinstance(error, ReadTimeoutError) and self._time_left() <= 0:
+        outcome = outcome_of_body_error(error)
+        if isinstance(error, ReadTimeoutError) and self._time_left() <= 0:
             outcome = NEUTRAL  # the caller's limit, not the backend's fault
         self._release(outcome)
 

@@ -7,15 +7,14 @@ What wraps another error is refined by what it wraps: requests says `ConnectionE
 for nearly everything, httpx says `ConnectError` for a wrong certificate, and the
 difference decides whether a POST may be repeated.
 
-Not here: an error while the response's body is read.
-By then every transport error is `Fault.BODY`, and the adapters know that they are
-reading a body.
+Only the adapters know at which stage an attempt stood; `outcome_of_body_error` is for
+when they read a body.
 """
 
 from __future__ import annotations
 
 from lbtransport._types.answers import outcome_of_status
-from lbtransport._types.outcome import FAULTS, NEUTRAL, Fault, Outcome
+from lbtransport._types.outcome import CANCELLED, FAULTS, NEUTRAL, Fault, Outcome
 
 # The first name found in a class's method resolution order counts, so a name covers
 # all subclasses that are not named themselves.
@@ -77,6 +76,7 @@ _REFINED_BY = {
         Fault.RESPONSE_TIMEOUT,
     },
 }
+_NOT_THE_BODY = frozenset({None, Fault.LOCAL, Fault.DECODING, Fault.POOL})
 _DEEPEST_CHAIN = 6  # a cycle of causes must not hang us
 
 
@@ -111,6 +111,19 @@ def outcome_of_exception(error: BaseException) -> Outcome:
         return outcome_of_status(status)
     fault = fault_of_exception(error)
     return NEUTRAL if fault is None else FAULTS[fault]
+
+
+def outcome_of_body_error(error: BaseException) -> Outcome:
+    """Return what an error says that was raised while a response's body was read.
+
+    By then a transport error is a cut body, whatever its name; a BaseException is a
+    cancellation, and what is no fault of the backend stays none.
+    """
+    if not isinstance(error, Exception):
+        return CANCELLED
+    if fault_of_exception(error) in _NOT_THE_BODY:
+        return NEUTRAL
+    return FAULTS[Fault.BODY]
 
 
 def is_caused_by(error: BaseException, cause: BaseException) -> bool:

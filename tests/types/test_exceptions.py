@@ -26,10 +26,11 @@ from urllib3 import HTTPConnectionPool
 from urllib3.connection import HTTPConnection
 
 from lbtransport import Outcome
-from lbtransport._types import Fault, Verdict
+from lbtransport._types import Fault, Repeat, Verdict
 from lbtransport._types.exceptions import (
     fault_of_exception,
     is_caused_by,
+    outcome_of_body_error,
     outcome_of_exception,
 )
 
@@ -317,3 +318,22 @@ def test_error_is_not_caused_by_another() -> None:
 
     assert not is_caused_by(one, other)
     assert not is_caused_by(other, one)
+
+
+@pytest.mark.parametrize(
+    ("error", "health"),
+    [
+        (ConnectionResetError(), Verdict.FAILURE),
+        (httpx.ReadTimeout("too slow"), Verdict.FAILURE),
+        (httpx.DecodingError("no gzip"), Verdict.NEUTRAL),
+        (ValueError("the caller's own"), Verdict.NEUTRAL),
+        (KeyboardInterrupt(), Verdict.NEUTRAL),
+    ],
+)
+def test_error_in_a_body_is_a_cut_body_or_no_fault(
+    error: BaseException, health: Verdict
+) -> None:
+    outcome = outcome_of_body_error(error)
+
+    assert outcome.health is health
+    assert outcome.repeat is Repeat.NEVER

@@ -1,0 +1,142 @@
+"""The one request that a half-open backend gets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from lbtransport import Outcome, Selection, events
+from tests.balancer.kit import SUCCESS, chosen, kinds, wait_for_return
+from tests.core_kit import (
+    CUT,
+    REFUSED,
+    A,
+    B,
+    advance,
+    eject,
+    make_service,
+    select_only,
+    states_of,
+    stats_of,
+)
+
+
+def test_half_open_backend_gets_exactly_one_request() -> None:
+    service = make_service([A, B])
+    eject(service, A)
+    wait_for_return(service, A)
+
+    selections = [service.select() for _ in range(50)]
+
+    assert [s.backend.url for s in selections].count(A) == 1
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        Selection.cancel,
+        lambda s: s.release(outcome=Outcome.neutral()),
+        lambda s: s.release(error=ValueError()),
+        lambda s: s.responded(outcome=Outcome.neutral()),
+    ],
+    ids=["cancelled", "neutral", "local error", "neutral headers"],
+)
+def test_trial_without_a_verdict_is_repeated(end: Callable[[Selection], Any]) -> None:
+    service = make_service([A, B])
+    eject(service, A)
+    wait_for_return(service, A)
+    trial = select_only(service, A)
+
+    end(trial)
+
+    assert states_of(service)[A] == "half_open"
+    select_only(service, A).release()
+    assert states_of(service)[A] == "closed"
+
+
+def test_dropped_trial_is_repeated() -> None:
+    service = make_service([A, B])
+    eject(service, A)
+    wait_for_return(service, A)
+
+    select_only(service, A)  # dropped at once
+
+    assert states_of(service)[A] == "half_open"
+    select_only(service, A).release()
+    assert states_of(service)[A] == "closed"
+
+
+def test_trial_that_is_on_keeps_all_others_away() -> None:
+    service = make_service([A, B])
+    eject(service, A)
+    wait_for_return(service, A)
+    trial = select_only(service, A)
+
+    advance(service, 1000)
+
+    assert chosen(service) == {B}
+    trial.release()
+    assert chosen(service) == {A, B}
+
+
+def test_trial_is_judged_by_its_headers() -> None:
+    service = make_service([A, B], strategy="random")
+    eject(service, A)
+    wait_for_return(service, A)
+    trial = select_only(service, A)
+
+    trial.responded(outcome=SUCCESS)
+
+    assert chosen(service) == {A, B}
+    trial.release()
+
+
+def test_clock_is_read_under_the_lock_so_that_no_thread_lives_in_the_past() -> None:
+    service = make_service([A, B])
+    core, read_under_lock = service.core, list[bool]()
+
+    def now() -> float:
+        read_under_lock.append(core._lock.locked())
+        return core.clock.monotonic()
+
+    core._now = now
+    selection = service.select()
+    selection.responded()
+    selection.release()
+
+    assert read_under_lock == [True] * 3
+
+
+@pytest.mark.parametrize("outcome", [CUT, SUCCESS, Outcome.neutral()])
+def test_trial_that_was_overtaken_says_nothing_of_the_next_one(
+    outcome: Outcome,
+) -> None:
+    service = make_service([A, B])
+    eject(service, A)
+    wait_for_return(service, A)
+    overtaken = select_only(service, A)
+    service.drain(B)
+    advance(service, 0.001)
+    service.select().release(outcome=REFUSED)  # in a panic
+    wait_for_return(service, A)
+    trial = service.select()
+
+    overtaken.release(outcome=outcome)
+
+    assert trial.trial == service.core._roster.table.find(A).circuit.trial != 0
+    assert stats_of(service, A).state == "half_open"
+    trial.release()
+
+
+def test_refused_trial_ejects_again_for_longer() -> None:
+    service = make_service([A, B])
+    heard = kinds(service)
+    eject(service, A)
+    wait_for_return(service, A)
+
+    select_only(service, A).release(outcome=REFUSED)
+
+    assert heard == [events.BackendEjected] * 2
+    assert 1.6 <= (stats_of(service, A).returns_in or 0) <= 2.4

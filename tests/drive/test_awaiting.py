@@ -1,0 +1,118 @@
+"""What must be awaited: a task does it, a thread refuses."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+import tenacity
+from anyio.lowlevel import checkpoint
+
+from lbtransport import Backend, ConfigurationError
+from lbtransport._drive import drive, drive_async
+from lbtransport._effects import Call, Check, Effect, Resolve, Sleep
+from tests.core_kit import A, B, make_service
+from tests.drive.kit import BACKEND, DRIVERS, Discovery, Steps, ask_for, make_awaiting
+
+
+async def double(number: int) -> int:
+    await checkpoint()
+    return 2 * number
+
+
+async def failing(*arguments: object) -> None:
+    await checkpoint()
+    raise ZeroDivisionError
+
+
+async def url_of(backend: Backend) -> str:
+    return backend.url
+
+
+async def backends() -> list[Backend]:
+    return [BACKEND]
+
+
+class Awaitful:
+    """An awaitable that is no coroutine."""
+
+    def __await__(self) -> Generator[Any, Any, int]:
+        yield from ()
+        return 7
+
+
+AWAITED: dict[str, tuple[Effect, object]] = {
+    "call": (Call(double, (4,)), 8),
+    "call that fails": (Call(failing), "ZeroDivisionError"),
+    "check": (Check(url_of, BACKEND), A),
+    "resolve": (Resolve(Discovery(backends)), [BACKEND]),
+    "no coroutine": (Call(Awaitful), 7),
+}
+
+
+@pytest.mark.parametrize("script", AWAITED)
+@pytest.mark.parametrize("driver", ["asyncio", "trio"])
+def test_task_awaits_what_can_be_awaited(driver: str, script: str) -> None:
+    effect, result = AWAITED[script]
+
+    _, trace = DRIVERS[driver](lambda trace: ask_for(effect, trace=trace), None)
+
+    assert trace == [(type(effect).__name__, result)]
+
+
+@pytest.mark.parametrize("script", AWAITED)
+def test_thread_refuses_what_must_be_awaited(script: str) -> None:
+    effect, _ = AWAITED[script]
+
+    with pytest.raises(ConfigurationError, match="must be awaited, and a synchronous"):
+        drive(ask_again(effect))
+
+
+def ask_again(effect: Effect) -> Steps:
+    return (yield effect)
+
+
+def test_thread_refuses_a_sleep_that_must_be_awaited() -> None:
+    with pytest.raises(ConfigurationError, match="must be awaited"):
+        drive(ask_again(Sleep(0.0, asyncio.sleep)))
+
+
+def test_thread_sleeps_as_it_is_told() -> None:
+    slept: list[float] = []
+
+    drive(ask_again(Sleep(3.0, slept.append)))
+
+    assert slept == [3.0]
+
+
+async def test_own_async_object_may_sleep_by_whatever_can_be_awaited() -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        await checkpoint()
+        slept.append(seconds)
+
+    # Not an async function itself: what counts is what it returns.
+    by = functools.partial(sleep)
+    retrying = make_awaiting(wait=tenacity.wait_fixed(3600), sleep=by)
+    service, errors = make_service([A, B], retry=retrying), [ConnectionRefusedError()]
+
+    async def call(backend: Backend) -> str:
+        if errors:
+            raise errors.pop()
+        return "there"
+
+    assert await service.execute_async(call) == "there"
+    assert slept == [3600.0]
+
+
+async def test_task_refuses_a_sleep_that_would_block_it() -> None:
+    slept: list[float] = []
+
+    with pytest.raises(ConfigurationError, match="would block the event loop"):
+        await drive_async(ask_again(Sleep(3.0, slept.append)))
+
+    assert slept == []

@@ -1,0 +1,41 @@
+"""What the tests of the strategies share: members, and their shares."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Hashable
+from typing import Any
+
+from lbtransport import Backend
+from lbtransport._backends import BackendState
+from lbtransport.strategies import Candidates, Strategy
+
+
+def make_members(*in_flight_and_weight: tuple[int, float]) -> list[BackendState]:
+    members = []
+    for number, (in_flight, weight) in enumerate(in_flight_and_weight, 1):
+        state = BackendState(Backend(f"http://10.0.0.{number}", weight=weight))
+        state.in_flight = state.waiting = in_flight
+        members.append(state)
+    return members
+
+
+def choose(
+    strategy: Strategy,
+    candidates: Candidates,
+    rng: random.Random,
+    key: Hashable = None,
+) -> Any:
+    return strategy.choose(candidates, key=key, now=1000.0, rng=rng)
+
+
+def shares(
+    strategy: Strategy, candidates: Candidates, times: int, *, keyed: bool = False
+) -> list[float]:
+    rng = random.Random(7)
+    chosen = Counter(
+        id(choose(strategy, candidates, rng, number if keyed else None))
+        for number in range(times)
+    )
+    return [chosen[id(member)] / times for member in candidates]
