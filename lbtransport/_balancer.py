@@ -14,7 +14,7 @@ Not here: retries (`_exchange`), I/O (`_drive`), and the public face (`load_bala
 
 from __future__ import annotations
 
-import math
+import sys
 import threading
 from collections.abc import Callable, Collection, Hashable, Iterable
 from typing import TYPE_CHECKING, cast
@@ -61,7 +61,8 @@ class Balancer:
         self._now = clock.monotonic
         self._strategy = strategy
         self._choose = strategy.choose
-        self._max_in_flight = math.inf if max_in_flight is None else max_in_flight
+        # No limit is an integer too: the comparison is on the path of each request.
+        self._max_in_flight = sys.maxsize if max_in_flight is None else max_in_flight
         self._lock = threading.Lock()
         self._detector = Detector(health, rng)  # guarded by _lock
         self._roster = Roster(  # guarded by _lock

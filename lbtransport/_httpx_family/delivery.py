@@ -7,7 +7,7 @@ inner transport gets: a new one each time, so the caller's is never changed.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import Any
+from typing import Any, ClassVar
 
 from lbtransport._balancer import Balancer
 from lbtransport._httpx_family.flavour import Flavour
@@ -25,7 +25,17 @@ EXTENSION = "lbtransport"
 
 
 class _Delivery:
-    """What both kinds share: the questions, and the making of requests."""
+    """What both kinds share: the questions, and the making of requests.
+
+    Attributes:
+        balancer: The service.
+        request: The caller's own; never changed.
+        route: That of the last attempt; None before the first.
+        key: What the caller wants to be spread by.
+        deadline: Seconds for the whole exchange; None if it may take for ever.
+        ends_at: Instant of the deadline.
+        plan: How the request is repeated.
+    """
 
     __slots__ = (
         "_authority",
@@ -34,10 +44,15 @@ class _Delivery:
         "_options",
         "_routes",
         "balancer",
+        "deadline",
         "ends_at",
+        "key",
+        "plan",
         "request",
         "route",
     )
+    # Which of the flavour's stand-ins for a body that can be sent only once.
+    _once: ClassVar[str]
 
     def __init__(
         self,
@@ -54,30 +69,21 @@ class _Delivery:
         self.balancer = balancer
         self.request = request
         self.route: Route | None = None  # of the last attempt
-        self._options: Options = current_options(request.extensions.get(EXTENSION))
-        self._body: Any = None  # the caller's, if it can be sent only once
+        options: Options = current_options(request.extensions.get(EXTENSION))
+        self._options = options
+        self.key: Hashable = options.key
+        self.plan: Plan = options.retry or balancer.plan
+        deadline = options.deadline
+        self.deadline = balancer.deadline if deadline is None else deadline
         self.ends_at: float | None = None
-        deadline = self.deadline
-        if deadline is not None:
-            self.ends_at = balancer.core.clock.monotonic() + deadline
+        if self.deadline is not None:
+            self.ends_at = balancer.core.clock.monotonic() + self.deadline
+        stream = request.stream
+        self._body: Any = None  # the stand-in for one that can be sent only once
+        if not is_replayable(flavour.module, stream):
+            self._body = getattr(flavour, self._once)(stream)
 
     # -- what the exchange asks ---------------------------------------------------
-
-    @property
-    def key(self) -> Hashable:
-        """What the caller wants to be spread by."""
-        return self._options.key
-
-    @property
-    def deadline(self) -> float | None:
-        """Seconds for the whole exchange."""
-        own = self._options.deadline
-        return self.balancer.deadline if own is None else own
-
-    @property
-    def plan(self) -> Plan:
-        """How the request is repeated."""
-        return self._options.retry or self.balancer.plan
 
     @property
     def method(self) -> str:
@@ -162,13 +168,7 @@ class SyncDelivery(_Delivery):
     """A request of a synchronous client."""
 
     __slots__ = ()
-
-    def __init__(self, *arguments: Any) -> None:
-        """Take on the request; a body that can be sent only once is watched."""
-        super().__init__(*arguments)
-        stream = self.request.stream
-        if not is_replayable(self._flavour.module, stream):
-            self._body = self._flavour.touched_sync(stream)
+    _once = "touched_sync"
 
     def send(self, backend: Backend, timeout: float | None) -> Any:
         """Send the request to `backend`; return the response, its body unread."""
@@ -184,13 +184,7 @@ class AsyncDelivery(_Delivery):
     """A request of an asynchronous client."""
 
     __slots__ = ()
-
-    def __init__(self, *arguments: Any) -> None:
-        """Take on the request; a body that can be sent only once is watched."""
-        super().__init__(*arguments)
-        stream = self.request.stream
-        if not is_replayable(self._flavour.module, stream):
-            self._body = self._flavour.touched_async(stream)
+    _once = "touched_async"
 
     async def send(self, backend: Backend, timeout: float | None) -> Any:
         """Send the request to `backend`; return the response, its body unread."""

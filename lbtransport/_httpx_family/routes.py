@@ -61,6 +61,8 @@ class Route:
         host: Its host.
         port: Its port; None for the scheme's own.
         prefix: Its path, percent-encoded.
+        sets_headers: Whether the request's headers are not sent as the caller made
+            them.
     """
 
     balancer: weakref.ref[LoadBalancer]
@@ -70,12 +72,7 @@ class Route:
     host: str
     port: int | None
     prefix: str
-
-    @property
-    def sets_headers(self) -> bool:
-        """Whether the request's headers are not sent as the caller made them."""
-        target = self.target
-        return bool(target.headers) or target.host != target.logical_netloc
+    sets_headers: bool
 
     def headers_for(self, headers: Any) -> Any:
         """Return the caller's headers with what is this backend's own.
@@ -165,6 +162,7 @@ class Routes:
             host=own.raw_host.decode("ascii"),
             port=own.port,
             prefix=own.raw_path.decode("ascii").rstrip("/"),
+            sets_headers=bool(target.headers) or target.host != target.logical_netloc,
         )
 
     def _pool(self, backend: Backend, tls_name: str | None) -> Pool:
