@@ -23,7 +23,7 @@ _PATIENCE = 2.0  # seconds for all rounds
 
 def least_microseconds(call: Callable[[], object]) -> float:
     """Return the least time of a call, over many rounds."""
-    rounds = []
+    rounds: list[float] = []
     ends_at = time.perf_counter() + _PATIENCE
     while not rounds or time.perf_counter() < ends_at:
         began = time.perf_counter()
