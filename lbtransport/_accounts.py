@@ -5,11 +5,14 @@ may come.
 Closing it ends what is in flight and hands the outcome to the detector, whose changes
 become events.
 
-Not thread-safe: the balancer's lock guards it, but for `abandon`, which only appends.
+Selections come here by themselves, from any thread, under the lock of their balancer.
+A finaliser may run inside any allocation, so also while this very thread holds the
+lock: `abandon` takes none and only appends, and select, release and stats settle.
 """
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import cast
@@ -37,15 +40,33 @@ class Accounts:
         detector: Detector,
         announcer: Announcer,
         strategy: Strategy,
+        *,
         max_in_flight: float,
+        lock: threading.Lock,
+        now: Callable[[], float],
     ) -> None:
-        """Have nothing in flight."""
+        """Have nothing in flight.
+
+        Args:
+            roster: Whose candidates change with what is in flight.
+            detector: Judges outcomes.
+            announcer: Tells others what changed.
+            strategy: Hears of each selection, if it wants to.
+            max_in_flight: Room of one backend; a large number if it is not limited.
+            lock: Guards all of these.
+            now: Reads the clock.
+        """
+        self.lock = lock
+        self._now = now
         self._roster = roster
         self._detector = detector
         self._announcer = announcer
         self._max_in_flight = max_in_flight
         self.abandoned: deque[Selection] = deque()  # appended to by finalisers
-        # What a strategy need not have is looked up once, not at each request.
+        # What each request needs, or need not have, is looked up once.
+        self._noted = announcer.noted
+        self._watchers = announcer.watchers
+        self._recent = detector.outcomes
         self._on_selected: Callable[..., None] | None
         self._on_responded: Callable[..., None] | None
         self._on_released: Callable[..., None] | None
@@ -53,10 +74,41 @@ class Accounts:
         self._on_responded = getattr(strategy, "responded", None)
         self._on_released = getattr(strategy, "released", None)
 
+    # -- from the selections, under no lock ---------------------------------------
+
+    def respond(self, selection: Selection, outcome: Outcome | None) -> None:
+        """Note that a selection's headers are here."""
+        with self.lock:
+            if selection.stage != WAITING:
+                return
+            self._respond(selection, outcome, self._now())
+        if self._noted or self._watchers:
+            self._announcer.announce()
+
+    def release(
+        self, selection: Selection, outcome: Outcome, latency: float | None
+    ) -> None:
+        """Give a selection's backend back; the second time does nothing."""
+        with self.lock:
+            if selection.stage == RELEASED:
+                return
+            now = self._now()
+            self._close(selection, outcome, now, latency)
+            if self.abandoned:
+                self.settle(now)
+        if self._noted or self._watchers:
+            self._announcer.announce()
+
+    def abandon(self, selection: Selection) -> None:
+        """Take note, from a finaliser, of a selection that nobody holds any more."""
+        self.abandoned.append(selection)
+
+    # -- from the balancer, which holds the lock ----------------------------------
+
     def open(self, selection: Selection, now: float) -> None:
         """Count a new selection."""
-        state, circuit = selection.state, selection.state.circuit
-        is_trial = circuit.ejected_until is not None and circuit.is_half_open(now)
+        state = selection.state
+        is_trial = state.is_suspect and state.circuit.is_half_open(now)
         if is_trial or state.in_flight + 1 >= self._max_in_flight:
             self._roster.invalidate()
         # The interpreter looks for signals at calls, and here is none: an interrupt
@@ -66,41 +118,53 @@ class Accounts:
         state.total += 1
         state.last_used_at = now
         if is_trial:
+            circuit = state.circuit
             circuit.trials += 1
             circuit.trial = selection.trial = circuit.trials
         selection.stage = WAITING
         if self._on_selected is not None:
             self._on_selected(state, now=now)
 
-    def respond(
+    def settle(self, now: float) -> None:
+        """Close the accounts of what was dropped without being released."""
+        while self.abandoned:
+            # Taken away last, so that an interrupt leaves it to the next one.
+            selection = self.abandoned[0]
+            if selection.stage != RELEASED:
+                # Headers that nobody read to the end are headers all the same.
+                outcome = SUCCESS if selection.stage == RESPONDED else CANCELLED
+                self._close(selection, outcome, now, None)
+            self.abandoned.popleft()
+
+    # -- the entries ---------------------------------------------------------------
+
+    def _respond(
         self, selection: Selection, outcome: Outcome | None, now: float
     ) -> None:
-        """Note that a selection's headers are here."""
-        state, circuit = selection.state, selection.state.circuit
+        """Enter that the headers of a selection, which waits, are here."""
+        state = selection.state
         # A long stream must neither keep the trial's slot nor hide a failure.
         is_verdict = outcome is not None and (
             outcome is not SUCCESS or selection.trial != 0
         )
-        is_trial = is_verdict and 0 != selection.trial == circuit.trial
+        is_trial = is_verdict and 0 != selection.trial == state.circuit.trial
         if is_trial:
             self._roster.invalidate()
         selection.stage = RESPONDED  # no calls in these lines, as above
         state.waiting -= 1
         if is_trial:
-            circuit.trial = 0
-        self._sample(selection, outcome or SUCCESS, now, None)
+            state.circuit.trial = 0
+        if outcome is None or outcome.sample:
+            self._sample(selection, now, None)
         if outcome is not None and is_verdict:
             self._judge(selection, outcome, now, is_trial=is_trial)
 
-    def close(
+    def _close(
         self, selection: Selection, outcome: Outcome, now: float, latency: float | None
     ) -> None:
-        """Close the account of one selection; closing it again does nothing."""
-        state, circuit = selection.state, selection.state.circuit
-        stage, judged = selection.stage, selection.judged
-        if stage == RELEASED:
-            return
-        is_trial = 0 != selection.trial == circuit.trial
+        """Close the account of one selection, which must be open."""
+        state, stage, judged = selection.state, selection.stage, selection.judged
+        is_trial = 0 != selection.trial == state.circuit.trial
         if is_trial or state.in_flight >= self._max_in_flight:
             self._roster.invalidate()
         selection.stage = RELEASED  # no calls in these lines, as above
@@ -108,12 +172,15 @@ class Accounts:
         if stage == WAITING:
             state.waiting -= 1
         if is_trial:
-            circuit.trial = 0
-        if stage == WAITING:
-            self._sample(selection, outcome, now, latency)
-        if outcome is SUCCESS and circuit.ejected_until is None:
+            state.circuit.trial = 0
+        if stage == WAITING and outcome.sample:
+            self._sample(selection, now, latency)
+        if outcome is SUCCESS and not state.is_suspect:
             if judged is None and not state.is_removed:
-                self._detector.praise(circuit, now)
+                recent = self._recent
+                if now > recent.fades_at:
+                    recent.fade(now)
+                recent.count += 1
         elif judged is None or (
             outcome.health is Verdict.FAILURE and judged is not Verdict.FAILURE
         ):
@@ -127,22 +194,8 @@ class Accounts:
                 was_waiting=stage == WAITING,
             )
 
-    def settle(self, now: float) -> None:
-        """Close the accounts of what was dropped without being released."""
-        while self.abandoned:
-            # Taken away last, so that an interrupt leaves it to the next one.
-            selection = self.abandoned[0]
-            # Headers that nobody read to the end are headers all the same.
-            outcome = SUCCESS if selection.stage == RESPONDED else CANCELLED
-            self.close(selection, outcome, now, None)
-            self.abandoned.popleft()
-
-    def _sample(
-        self, selection: Selection, outcome: Outcome, now: float, latency: float | None
-    ) -> None:
-        """Take the latency of what waited until now, if it says something."""
-        if not outcome.sample:
-            return
+    def _sample(self, selection: Selection, now: float, latency: float | None) -> None:
+        """Take the latency of what waited until now."""
         state = selection.state
         sample = now - selection.started_at if latency is None else latency
         if state.latency is None:
@@ -162,6 +215,7 @@ class Accounts:
         state = selection.state
         if outcome.health is Verdict.FAILURE:
             state.failures += 1
+            state.is_suspect = True
         if state.is_removed:
             return
         if outcome.until is not None and outcome.until > max(
@@ -180,6 +234,8 @@ class Accounts:
             now=now,
             fleet=lambda: self._fleet(now),
         )
+        if outcome.health is Verdict.SUCCESS and state.circuit.is_closed:
+            state.is_suspect = False
         if change is Change.NOTHING:
             return
         self._roster.invalidate()

@@ -32,6 +32,7 @@ class BackendState:
         "in_flight",
         "is_draining",
         "is_removed",
+        "is_suspect",
         "last_used_at",
         "latency",
         "marked",
@@ -55,6 +56,9 @@ class BackendState:
         self.marked: bool | None = None  # the operator's word; None: the evidence's
         self.is_draining = False
         self.is_removed = False
+        # Failed since its last success; of all others the circuit needs no look, which
+        # spares each request the memory of a second object.
+        self.is_suspect = False
         self.strategy_state: Any = None
 
     def idle_copy(self) -> BackendState:

@@ -5,10 +5,6 @@ accounts that follow what was chosen (`_accounts`).
 All of it happens under one short lock; what others need to hear is announced after the
 lock was let go.
 
-A finaliser may run inside any allocation, so also while this very thread holds the
-lock.  Finalisers therefore only append to a deque, which select, release and stats
-settle.
-
 Not here: retries (`_exchange`), I/O (`_drive`), and the public face (`load_balancer`).
 """
 
@@ -27,8 +23,8 @@ from lbtransport._clock import Clock
 from lbtransport._errors import NoBackendsAvailable
 from lbtransport._picture import picture, why_nobody
 from lbtransport._roster import Roster
-from lbtransport._selection import RELEASED, WAITING, Selection
-from lbtransport._types import Backend, Outcome, ServiceStats
+from lbtransport._selection import Selection
+from lbtransport._types import Backend, ServiceStats
 from lbtransport.health import Detector, HealthPolicy
 from lbtransport.strategies import Strategy
 
@@ -60,7 +56,8 @@ class Balancer:
         self._watchers = self.announcer.watchers
         self._now = clock.monotonic
         self._strategy = strategy
-        self._choose = strategy.choose
+        # A cast at each request would be a call: what it chooses from are our states.
+        self._choose = cast(Callable[..., BackendState], strategy.choose)
         # No limit is an integer too: the comparison is on the path of each request.
         self._max_in_flight = sys.maxsize if max_in_flight is None else max_in_flight
         self._lock = threading.Lock()
@@ -74,11 +71,17 @@ class Balancer:
             rng=rng,
         )
         self._accounts = Accounts(  # guarded by _lock
-            self._roster, self._detector, self.announcer, strategy, self._max_in_flight
+            self._roster,
+            self._detector,
+            self.announcer,
+            strategy,
+            max_in_flight=self._max_in_flight,
+            lock=self._lock,
+            now=self._now,
         )
         self._abandoned = self._accounts.abandoned
 
-    # -- taking and giving back ---------------------------------------------------
+    # -- taking -------------------------------------------------------------------
 
     def select(
         self,
@@ -97,13 +100,13 @@ class Balancer:
         Raises:
             NoBackendsAvailable: If there is none.
         """
-        roster = self._roster
+        roster, accounts = self._roster, self._accounts
         try:
             with self._lock:
                 # Read under the lock: whoever is first here is also first in time.
                 now = self._now()
                 if self._abandoned:
-                    self._accounts.settle(now)
+                    accounts.settle(now)
                 if now >= roster.stale_at:
                     roster.refresh(now)
                 candidates = roster.candidates
@@ -115,41 +118,13 @@ class Balancer:
                         raise NoBackendsAvailable(
                             why_nobody(self.name, roster.members, exclude, now)
                         )
-                chosen = self._choose(candidates, key=key, now=now, rng=self.rng)
-                state = cast(BackendState, chosen)
-                selection = Selection(self, state, now)
-                self._accounts.open(selection, now)
+                state = self._choose(candidates, key=key, now=now, rng=self.rng)
+                selection = Selection(accounts, state, now)
+                accounts.open(selection, now)
         finally:
             if self._noted or self._watchers:
                 self.announcer.announce()
         return selection
-
-    def respond(self, selection: Selection, outcome: Outcome | None) -> None:
-        """Note that a selection's headers are here."""
-        with self._lock:
-            if selection.stage != WAITING:
-                return
-            self._accounts.respond(selection, outcome, self._now())
-        if self._noted or self._watchers:
-            self.announcer.announce()
-
-    def release(
-        self, selection: Selection, outcome: Outcome, latency: float | None
-    ) -> None:
-        """Give a selection's backend back; the second time does nothing."""
-        with self._lock:
-            if selection.stage == RELEASED:
-                return
-            now = self._now()
-            self._accounts.close(selection, outcome, now, latency)
-            if self._abandoned:
-                self._accounts.settle(now)
-        if self._noted or self._watchers:
-            self.announcer.announce()
-
-    def abandon(self, selection: Selection) -> None:
-        """Take note, from a finaliser, of a selection that nobody holds any more."""
-        self._abandoned.append(selection)
 
     # -- membership and the operator's will ---------------------------------------
 
@@ -260,7 +235,7 @@ class Balancer:
 
     def reset_after_fork(self) -> None:
         """Forget, in the child, what belongs to the parent."""
-        self._lock = threading.Lock()
+        self._lock = self._accounts.lock = threading.Lock()
         self._abandoned.clear()
         self.announcer.reset_after_fork()
         self.rng.seed()

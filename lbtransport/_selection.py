@@ -97,6 +97,10 @@ class Selection:
         """Give the backend back without a verdict: the caller gave up."""
         self._ledger.release(self, CANCELLED, None)
 
+    def abandon(self) -> None:
+        """Give the backend back soon; for finalisers, which must take no lock."""
+        self._ledger.abandon(self)
+
     def __enter__(self) -> Self:
         """Return itself."""
         return self
@@ -120,7 +124,7 @@ class Selection:
         except AttributeError:
             return  # interrupted while it was made
         if is_open:
-            self._ledger.abandon(self)
+            self.abandon()
 
     def __repr__(self) -> str:
         """Show the backend and the stage."""

@@ -174,7 +174,7 @@ class BalancedResponse(HTTPResponse):
         """Give the backend back in a way that a finaliser may."""
         selection: Selection | None = self.__dict__.pop(_SELECTION, None)
         if selection is not None:
-            self._lb_balancer.abandon(selection)
+            selection.abandon()
 
 
 def balance(

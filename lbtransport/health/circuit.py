@@ -33,26 +33,34 @@ _CLEAN_SECONDS_PER_EJECTION = 10.0  # Envoy lowers its multiplier once per inter
 
 
 class Fading:
-    """A count that forgets: each unit fades exponentially, over about two seconds."""
+    """A count that forgets: each unit fades exponentially, over about two seconds.
 
-    __slots__ = ("_at", "_count")
+    Attributes:
+        count: The units, as they were worth when they faded last.
+        fades_at: When `fade` is due; until then, adding is adding to `count`.
+    """
+
+    __slots__ = ("count", "fades_at")
 
     def __init__(self) -> None:
         """Start at zero."""
-        self._at = 0.0
-        self._count = 0.0
+        self.count = 0.0
+        self.fades_at = -math.inf
+
+    def fade(self, now: float) -> None:
+        """Bring the count up to `now`; once in a while is as good as always."""
+        self.count = self.at(now)
+        self.fades_at = now + _GRAIN
 
     def add(self, now: float) -> None:
         """Count one more."""
-        # Fading once in a while is as good, and spares most calls the exponential.
-        if now - self._at > _GRAIN:
-            self._count *= math.exp((self._at - now) / _MEMORY)
-            self._at = now
-        self._count += 1
+        if now > self.fades_at:
+            self.fade(now)
+        self.count += 1
 
     def at(self, now: float) -> float:
         """Return what is left of the count."""
-        return self._count * math.exp((self._at - now) / _MEMORY)
+        return self.count * math.exp((self.fades_at - _GRAIN - now) / _MEMORY)
 
 
 class Circuit:

@@ -78,15 +78,10 @@ class Detector:
         """Judge by `policy`, with the jitter of `rng`."""
         self._policy = policy
         self._rng = rng
-        self._outcomes = Fading()
+        # Where nothing is on record against a backend, its success need only be
+        # counted, and that is on the path of each request: so this is public.
+        self.outcomes = Fading()
         self._timeouts = Fading()
-
-    def praise(self, circuit: Circuit, now: float) -> None:
-        """Take a success of a backend in rotation on record: the usual case."""
-        self._outcomes.add(now)
-        if circuit.failures_in_a_row:
-            circuit.failures_in_a_row = 0
-        circuit.shows_shared_fault = False
 
     def record(
         self,
@@ -112,7 +107,7 @@ class Detector:
             return Change.REOPENED if is_trial else Change.NOTHING
         if outcome.health is Verdict.SUCCESS:
             return self._succeeded(circuit, started_at, is_trial, now)
-        self._outcomes.add(now)
+        self.outcomes.add(now)
         if outcome.fault is Fault.RESPONSE_TIMEOUT:
             self._timeouts.add(now)
             circuit.timeouts.add(now)
@@ -142,7 +137,7 @@ class Detector:
             now: Current instant.
             members: Number of backends.
         """
-        outcomes, timeouts = self._outcomes.at(now), self._timeouts.at(now)
+        outcomes, timeouts = self.outcomes.at(now), self._timeouts.at(now)
         if members > 1:
             own = circuit.timeouts.at(now)
             outcomes, timeouts = outcomes - own, timeouts - own
@@ -152,13 +147,15 @@ class Detector:
         self, circuit: Circuit, started_at: float, is_trial: bool, now: float
     ) -> Change:
         if circuit.is_closed:
-            self.praise(circuit, now)
+            self.outcomes.add(now)
+            circuit.failures_in_a_row = 0
+            circuit.shows_shared_fault = False
             return Change.NOTHING
         # In a panic an ejected backend is used without a trial, and a success is a
         # success; but an answer to what was sent before the ejection proves nothing.
         if is_trial or started_at > circuit.ejected_at:
+            self.outcomes.add(now)
             circuit.close(now)
-            self.praise(circuit, now)
             return Change.RETURNED
         return Change.NOTHING
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Hashable, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from lbtransport._types import Backend
@@ -58,6 +59,13 @@ class Candidates(tuple[Member, ...]):  # noqa: SLOT001 - a tuple can have none
         self.version = next(_versions)
         self._ids = None
         return self
+
+    @cached_property
+    def weight_sums(self) -> Sequence[float]:
+        """The running sums of the weights; empty where all weights are equal."""
+        weights = [member.backend.weight for member in self]
+        is_uniform = len(set(weights)) <= 1
+        return () if is_uniform else tuple(itertools.accumulate(weights))
 
     def __contains__(self, member: object) -> bool:
         """Tell, in constant time, whether `member` itself is a candidate."""

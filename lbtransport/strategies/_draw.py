@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from lbtransport.strategies._contract import Candidates
@@ -12,30 +11,16 @@ if TYPE_CHECKING:
     from random import Random
 
 
-class WeightedDraw:
-    """Draws an index in proportion to the candidates' weights.
+def draw_index(candidates: Candidates, rng: Random) -> int:
+    """Return an index into `candidates`, drawn in proportion to their weights.
 
-    Constant time while the weights are equal, else logarithmic.
-    The running sums are kept for the last candidates seen and rebuilt for others.
+    Constant time where the weights are equal, else logarithmic.
     """
-
-    def __init__(self) -> None:
-        """Know no candidates yet."""
-        self._version = 0
-        self._sums: list[float] | None = None
-
-    def index(self, candidates: Candidates, rng: Random) -> int:
-        """Return an index into `candidates`."""
-        if candidates.version != self._version:
-            self._learn(candidates)
-        if self._sums is None:
-            return int(rng.random() * len(candidates))
-        # Rounding may give the total itself, which lies behind the last sum.
-        drawn = bisect_right(self._sums, rng.random() * self._sums[-1])
-        return min(drawn, len(candidates) - 1)
-
-    def _learn(self, candidates: Candidates) -> None:
-        self._version = candidates.version
-        weights = [candidate.backend.weight for candidate in candidates]
-        is_uniform = min(weights) == max(weights)
-        self._sums = None if is_uniform else list(accumulate(weights))
+    sums = candidates.weight_sums
+    if not sums:
+        # Twice as fast as a float made an int, and as even: of a million candidates,
+        # one is 0.02 % more likely than another.
+        return rng.getrandbits(32) % len(candidates)
+    # Rounding may give the total itself, which lies behind the last sum.
+    drawn = bisect_right(sums, rng.random() * sums[-1])
+    return min(drawn, len(candidates) - 1)

@@ -14,7 +14,7 @@ from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING
 
 from lbtransport.strategies._contract import Candidates, Member
-from lbtransport.strategies._draw import WeightedDraw
+from lbtransport.strategies._draw import draw_index
 
 if TYPE_CHECKING:
     from random import Random
@@ -25,10 +25,6 @@ _MOST_DRAWS = 4  # for the second of the two; then any other candidate will do
 class PowerOfTwo:
     """Compares requests in flight per weight; the first drawn wins a tie."""
 
-    def __init__(self) -> None:
-        """Know no weights yet."""
-        self._draw = WeightedDraw()
-
     def members_changed(self, members: Sequence[Member]) -> None:
         """Keep nothing: weights and counters are read from the candidates."""
 
@@ -36,23 +32,27 @@ class PowerOfTwo:
         self, candidates: Candidates, *, key: Hashable, now: float, rng: Random
     ) -> Member:
         """Return the less loaded of two distinct candidates."""
-        first = self._draw.index(candidates, rng)
+        if candidates.weight_sums:
+            first = draw_index(candidates, rng)
+        else:  # the usual case, without a call
+            first = rng.getrandbits(32) % len(candidates)
         one = candidates[first]
         # The first was drawn by weight, so an idle service is shared by weight too.
         if one.in_flight == 0 or len(candidates) == 1:
             return one
-        other = candidates[self._other(first, candidates, rng)]
+        other = candidates[_other(first, candidates, rng)]
         # Where all weights are 0, all are equal.
         load_of_one = one.in_flight * (other.backend.weight or 1)
         load_of_other = other.in_flight * (one.backend.weight or 1)
         return other if load_of_other < load_of_one else one
 
-    def _other(self, first: int, candidates: Candidates, rng: Random) -> int:
-        """Draw the index of a second candidate that is not the first."""
-        for _ in range(_MOST_DRAWS):
-            second = self._draw.index(candidates, rng)
-            if second != first:
-                return second
-        # One candidate holds nearly all the weight.
-        second = int(rng.random() * (len(candidates) - 1))
-        return second + (second >= first)
+
+def _other(first: int, candidates: Candidates, rng: Random) -> int:
+    """Draw the index of a second candidate that is not the first."""
+    for _ in range(_MOST_DRAWS):
+        second = draw_index(candidates, rng)
+        if second != first:
+            return second
+    # One candidate holds nearly all the weight.
+    second = int(rng.random() * (len(candidates) - 1))
+    return second + (second >= first)

@@ -10,7 +10,7 @@ from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING
 
 from lbtransport.strategies._contract import Candidates, Member
-from lbtransport.strategies._draw import WeightedDraw
+from lbtransport.strategies._draw import draw_index
 
 if TYPE_CHECKING:
     from random import Random
@@ -19,10 +19,6 @@ if TYPE_CHECKING:
 class RandomChoice:
     """Draws by weight, with the generator that it is given."""
 
-    def __init__(self) -> None:
-        """Know no weights yet."""
-        self._draw = WeightedDraw()
-
     def members_changed(self, members: Sequence[Member]) -> None:
         """Keep nothing: weights are read from the candidates."""
 
@@ -30,4 +26,4 @@ class RandomChoice:
         self, candidates: Candidates, *, key: Hashable, now: float, rng: Random
     ) -> Member:
         """Return a candidate drawn by weight."""
-        return candidates[self._draw.index(candidates, rng)]
+        return candidates[draw_index(candidates, rng)]

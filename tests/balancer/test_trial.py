@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lbtransport import Outcome, Selection, events
+from lbtransport.testing import ManualClock
 from tests.balancer.kit import SUCCESS, chosen, kinds, wait_for_return
 from tests.core_kit import (
     CUT,
@@ -94,14 +95,14 @@ def test_trial_is_judged_by_its_headers() -> None:
 
 
 def test_clock_is_read_under_the_lock_so_that_no_thread_lives_in_the_past() -> None:
-    service = make_service([A, B])
-    core, read_under_lock = service.core, list[bool]()
+    read_under_lock = list[bool]()
 
-    def now() -> float:
-        read_under_lock.append(core._lock.locked())
-        return core.clock.monotonic()
+    class Watched(ManualClock):
+        def monotonic(self) -> float:
+            read_under_lock.append(service.core._lock.locked())
+            return super().monotonic()
 
-    core._now = now
+    service = make_service([A, B], clock=Watched())
     selection = service.select()
     selection.responded()
     selection.release()

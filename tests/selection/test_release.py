@@ -102,7 +102,7 @@ def test_selection_that_was_dropped_and_settled_already_counts_once() -> None:
     selection.release()
 
     # As after an interrupt between settling it and forgetting it.
-    service.core.abandon(selection)
+    selection.abandon()
 
     assert counts(service) == (1, 1)
     kept.release()
