@@ -124,25 +124,23 @@ class _Delivery:
         self.route = route = self._routes.find(
             self.balancer, backend, self._authority, url
         )
-        extensions = request.extensions
+        extensions = dict(request.extensions)
+        extensions.pop(EXTENSION, None)
         tls_name = route.target.tls_name
-        if tls_name is not None or timeout is not None or EXTENSION in extensions:
-            extensions = dict(extensions)
-            extensions.pop(EXTENSION, None)
-            if tls_name is not None:
-                extensions.setdefault("sni_hostname", tls_name)
-            if timeout is not None:
-                extensions["timeout"] = _capped(extensions.get("timeout"), timeout)
+        if tls_name is not None:
+            extensions.setdefault("sni_hostname", tls_name)
+        if timeout is not None:
+            extensions["timeout"] = _capped(extensions.get("timeout"), timeout)
         headers = request.headers
         if route.sets_headers:
             headers = route.headers_for(headers)
         flavour = self._flavour
-        made = flavour.module.Request(
+        made = flavour.make_request(
             request.method,
             flavour.rewrite(url, route.scheme, route.host, route.port, route.prefix),
-            headers=headers,
-            stream=request.stream if self._body is None else self._body,
-            extensions=extensions,
+            headers,
+            request.stream if self._body is None else self._body,
+            extensions,
         )
         return route.pool.transport, made
 

@@ -13,6 +13,9 @@ from lbtransport._httpx_family.bodies import (
     TouchedSyncStream,
 )
 
+# Makes a request: method, URL, headers (copied), body, extensions (kept).
+MakeRequest: TypeAlias = Callable[[str, Any, Any, Any, dict[str, Any]], Any]
+
 # Rewrites a URL: scheme, host, port (None: the scheme's own), path prefix.
 Rewrite: TypeAlias = Callable[[Any, str, str, int | None, str], Any]
 
@@ -34,6 +37,7 @@ class Flavour:
     async_body: type[AsyncBody] = field(init=False)
     touched_sync: type[TouchedSyncStream] = field(init=False)
     touched_async: type[TouchedAsyncStream] = field(init=False)
+    make_request: MakeRequest = field(init=False)
     rewrite: Rewrite = field(init=False)
 
     def __post_init__(self) -> None:
@@ -44,11 +48,44 @@ class Flavour:
         keep(self, "async_body", _derive(AsyncBody, hx.AsyncByteStream))
         keep(self, "touched_sync", _derive(TouchedSyncStream, hx.SyncByteStream))
         keep(self, "touched_async", _derive(TouchedAsyncStream, hx.AsyncByteStream))
+        keep(self, "make_request", _choose_make_request(hx))
         keep(self, "rewrite", _choose_rewrite(hx))
 
 
 def _derive(kind: type, base: type) -> Any:
     return type(kind.__name__, (kind, base), {"__doc__": kind.__doc__})
+
+
+def _choose_make_request(hx: Any) -> MakeRequest:
+    """Return the fast way to make a request if this release allows it, else the slow.
+
+    The constructor looks for bodies and headers that are not given: 1 of the 1.8
+    microseconds that it takes can be saved where a request is its public attributes.
+    """
+    request_class, headers_class = hx.Request, hx.Headers
+
+    def fast(method: str, url: Any, headers: Any, stream: Any, extensions: Any) -> Any:
+        made = request_class.__new__(request_class)
+        made.method = method
+        made.url = url
+        made.headers = headers_class(headers)
+        made.stream = stream
+        made.extensions = extensions
+        return made
+
+    def slow(method: str, url: Any, headers: Any, stream: Any, extensions: Any) -> Any:
+        return request_class(
+            method, url, headers=headers, stream=stream, extensions=extensions
+        )
+
+    url, headers = hx.URL("http://orders/"), hx.Headers({"host": "orders"})
+    sample: tuple[Any, ...]
+    sample = ("GET", url, headers, hx.ByteStream(b""), {"timeout": {}})
+    try:
+        same = vars(fast(*sample)) == vars(slow(*sample))
+    except (AttributeError, TypeError):
+        return slow
+    return fast if same else slow
 
 
 def _choose_rewrite(hx: Any) -> Rewrite:

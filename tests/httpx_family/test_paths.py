@@ -11,7 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbtransport._httpx_family.flavour import _choose_rewrite, _make_fast, _slow
+from lbtransport._httpx_family.flavour import (
+    _choose_make_request,
+    _choose_rewrite,
+    _make_fast,
+    _slow,
+)
 from tests.httpx_family.kinds import Kind, answering, done, orders_at
 from tests.servers import LoopbackServer
 
@@ -102,6 +107,41 @@ MODULES = pytest.mark.parametrize("hx", [httpx, httpx2], ids=lambda hx: hx.__nam
 @MODULES
 def test_fast_way_to_rewrite_is_used_with_these_releases(hx: Any) -> None:
     assert _choose_rewrite(hx) is not _slow
+
+
+@MODULES
+def test_fast_way_to_make_a_request_is_used_with_these_releases(hx: Any) -> None:
+    assert _choose_make_request(hx).__name__ == "fast"
+
+
+@MODULES
+def test_constructor_makes_the_request_where_it_does_more(hx: Any) -> None:
+    class Request(hx.Request):  # type: ignore[misc]  # of a module handed in
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            self.more = 1
+
+    changed = SimpleNamespace(**vars(hx) | {"Request": Request})
+    make = _choose_make_request(changed)
+
+    made = make("GET", hx.URL("http://orders/"), hx.Headers(), hx.ByteStream(b""), {})
+
+    assert made.more == 1
+
+
+@MODULES
+def test_constructor_makes_the_request_where_its_attributes_cannot_be_set(
+    hx: Any,
+) -> None:
+    class Request:
+        __slots__ = ("arguments",)
+
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            self.arguments = arguments
+
+    make = _choose_make_request(SimpleNamespace(**vars(hx) | {"Request": Request}))
+
+    assert make("GET", "url", None, None, {}).arguments == ("GET", "url")
 
 
 def test_slow_way_is_used_where_a_release_keeps_its_parts_elsewhere() -> None:
