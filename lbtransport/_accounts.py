@@ -154,8 +154,7 @@ class Accounts:
         state.waiting -= 1
         if is_trial:
             state.circuit.trial = 0
-        if outcome is None or outcome.sample:
-            self._sample(selection, now, None)
+        self._answered(selection, outcome or SUCCESS, now, None)
         if outcome is not None and is_verdict:
             self._judge(selection, outcome, now, is_trial=is_trial)
 
@@ -173,8 +172,10 @@ class Accounts:
             state.waiting -= 1
         if is_trial:
             state.circuit.trial = 0
-        if stage == WAITING and outcome.sample:
-            self._sample(selection, now, latency)
+        was_waiting = stage == WAITING
+        if was_waiting and (outcome.sample or outcome.status is not None):
+            was_waiting = False  # its headers came, and are told only now
+            self._answered(selection, outcome, now, latency)
         if outcome is SUCCESS and not state.is_suspect:
             if judged is None and not state.is_removed:
                 recent = self._recent
@@ -191,20 +192,27 @@ class Accounts:
                 started_at=selection.started_at,
                 now=now,
                 outcome=outcome,
-                was_waiting=stage == WAITING,
+                was_waiting=was_waiting,
             )
 
-    def _sample(self, selection: Selection, now: float, latency: float | None) -> None:
-        """Take the latency of what waited until now."""
+    def _answered(
+        self, selection: Selection, outcome: Outcome, now: float, latency: float | None
+    ) -> None:
+        """Take the latency of headers, if it says something, and tell the strategy."""
         state = selection.state
         sample = now - selection.started_at if latency is None else latency
-        if state.latency is None:
-            state.latency = sample
-        else:
-            state.latency += _LATENCY_GAIN * (sample - state.latency)
+        if outcome.sample:
+            if state.latency is None:
+                state.latency = sample
+            else:
+                state.latency += _LATENCY_GAIN * (sample - state.latency)
         if self._on_responded is not None:
             self._on_responded(
-                state, started_at=selection.started_at, now=now, latency=sample
+                state,
+                started_at=selection.started_at,
+                now=now,
+                latency=sample,
+                outcome=outcome,
             )
 
     def _judge(

@@ -46,8 +46,21 @@ class Balancer:
         zone: str | None = None,
         max_in_flight: int | None = None,
         subset: int | None = None,
+        give_way: Callable[[], None] = lambda: None,
     ) -> None:
-        """Start without backends."""
+        """Start without backends.
+
+        Args:
+            name: The service's.
+            strategy: Chooses among candidates.
+            health: When a backend is ejected.
+            clock: Where time comes from.
+            rng: Where chance comes from.
+            zone: The caller's own.
+            max_in_flight: Room of one backend; None if it is not limited.
+            subset: Number of backends to keep to.
+            give_way: Gives other threads a turn, during a strategy's long builds.
+        """
         self.name = name
         self.clock = clock
         self.rng = rng
@@ -60,6 +73,8 @@ class Balancer:
         self._choose = cast(Callable[..., BackendState], strategy.choose)
         # No limit is an integer too: the comparison is on the path of each request.
         self._max_in_flight = sys.maxsize if max_in_flight is None else max_in_flight
+        self._give_way = give_way
+        self._changing = threading.Lock()  # one change of the members at a time
         self._lock = threading.Lock()
         self._detector = Detector(health, rng)  # guarded by _lock
         self._roster = Roster(  # guarded by _lock
@@ -142,15 +157,21 @@ class Balancer:
         self._change(lambda: self._roster.table.update(wanted))
 
     def _change(self, change: Callable[[], Difference]) -> None:
-        with self._lock:
-            difference = change()
-            self._roster.membership_changed(difference)
-            self._strategy.members_changed(self._roster.members)
-            for state in difference.removed:
-                self.announcer.note(events.BackendRemoved, state.backend)
-            for state in difference.added:
-                self.announcer.note(events.BackendAdded, state.backend)
+        with self._changing:
+            with self._lock:
+                difference = change()
+                self._roster.membership_changed(difference)
+                for state in difference.removed:
+                    self.announcer.note(events.BackendRemoved, state.backend)
+                for state in difference.added:
+                    self.announcer.note(events.BackendAdded, state.backend)
+            self._tell_strategy()
         self.announcer.announce()
+
+    def _tell_strategy(self) -> None:
+        """Have the strategy build what it needs; selecting goes on meanwhile."""
+        for _ in self._strategy.members_changed(self._roster.members) or ():
+            self._give_way()
 
     def mark(self, url: str | Backend, healthy: bool | None) -> None:
         """Overrule the evidence on a backend; None gives it back its say."""
@@ -236,8 +257,9 @@ class Balancer:
     def reset_after_fork(self) -> None:
         """Forget, in the child, what belongs to the parent."""
         self._lock = self._accounts.lock = threading.Lock()
+        self._changing = threading.Lock()
         self._abandoned.clear()
         self.announcer.reset_after_fork()
         self.rng.seed()
         self._roster.reset_after_fork()
-        self._strategy.members_changed(self._roster.members)
+        self._tell_strategy()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import random
+import time
 import weakref
 from collections.abc import Awaitable, Callable, Collection, Hashable, Iterable
 from types import TracebackType
@@ -125,6 +126,7 @@ class LoadBalancer:
             zone=zone,
             max_in_flight=max_in_flight,
             subset=subset,
+            give_way=_give_way,
         )
         self.core.update(_backends(backends))
         _instances.add(self)
@@ -299,6 +301,10 @@ class LoadBalancer:
     def __repr__(self) -> str:
         """Show the name and how many backends there are."""
         return f"<LoadBalancer {self.name!r} backends={len(self.backends)}>"
+
+
+def _give_way() -> None:
+    time.sleep(0)
 
 
 def _backend(backend: str | Backend) -> Backend:

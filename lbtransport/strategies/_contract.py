@@ -8,7 +8,7 @@ It is called under the balancer's lock, so it needs none of its own and must not
 from __future__ import annotations
 
 import itertools
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -77,19 +77,33 @@ class Candidates(tuple[Member, ...]):  # noqa: SLOT001 - a tuple can have none
 class Strategy(Protocol):
     """The rule that chooses among candidates.
 
-    A strategy may also have any of three methods, called after the member's counters
-    were brought up to date: ``selected(member, *, now)``,
-    ``responded(member, *, started_at, now, latency)`` and
-    ``released(member, *, started_at, now, outcome, was_waiting)``.
+    A strategy may also have any of three methods, called under the lock after the
+    member's counters were brought up to date:
+
+    - ``selected(member, *, now)``,
+    - ``responded(member, *, started_at, now, latency, outcome)``: the headers came,
+    - ``released(member, *, started_at, now, outcome, was_waiting)``: it is over.
+
     Instants and `latency` are seconds; `started_at` is what `now` was when the member
-    was selected; a request that failed before its headers is released while it was
-    waiting, and never responded.
+    was selected, and `latency` may differ from their difference, for the caller may
+    have measured it himself.
+    An `outcome` says in `sample` whether the latency is a measure of speed.
+    What failed, or was given up, before its headers is released while it was waiting,
+    and never responded.
     """
 
-    def members_changed(self, members: Sequence[Member]) -> None:
+    def members_changed(self, members: Sequence[Member]) -> Iterable[None] | None:
         """Take note of all backends of the service, and of their weights.
 
-        Called before the first choice, and whenever the list or an attribute changed.
+        Called before the first choice, and whenever the list or an attribute changed;
+        never twice at once, and under no lock: choices go on meanwhile.
+        So publish what you build with one assignment, and expect that candidates may
+        for a moment be strangers to it.
+
+        Returns:
+            None; or, of a build that takes long, an iterator (the method may be a
+            generator) that is run to its end, and gives other threads a turn at each
+            step.  A millisecond is a good step.
         """
         ...
 

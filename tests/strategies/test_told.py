@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from lbtransport import Backend, Outcome
 from lbtransport.strategies import Candidates
 from lbtransport.strategies.round_robin import RoundRobin
-from tests.core_kit import REFUSED, advance, make_service
+from tests.core_kit import REFUSED, STATUS_500, A, B, advance, make_service
 
 
 class Listening(RoundRobin):
@@ -21,11 +24,16 @@ class Listening(RoundRobin):
         self.heard.append(("selected", member.in_flight, member.waiting, now))
 
     def responded(
-        self, member: Any, *, started_at: float, now: float, latency: float
+        self,
+        member: Any,
+        *,
+        started_at: float,
+        now: float,
+        latency: float,
+        outcome: Any,
     ) -> None:
-        self.heard.append(
-            ("responded", member.in_flight, member.waiting, started_at, now, latency)
-        )
+        counters = (member.in_flight, member.waiting)
+        self.heard.append(("responded", *counters, started_at, now, latency, outcome))
 
     def released(
         self,
@@ -53,7 +61,7 @@ def test_strategy_is_told_after_the_counters_were_brought_up_to_date() -> None:
 
     assert strategy.heard == [
         ("selected", 1, 1, 1000.0),
-        ("responded", 1, 0, 1000.0, 1001.0, 1.0),
+        ("responded", 1, 0, 1000.0, 1001.0, 1.0, Outcome.success()),
         ("released", 0, 1000.0, 1003.0, Outcome.success(), False),
     ]
 
@@ -64,7 +72,10 @@ def test_strategy_is_told_the_latency_that_the_caller_measured() -> None:
 
     service.select().release(latency=0.25)
 
-    assert ("responded", 0, 0, 1000.0, 1000.0, 0.25) in strategy.heard
+    assert strategy.heard[1:] == [
+        ("responded", 0, 0, 1000.0, 1000.0, 0.25, Outcome.success()),
+        ("released", 0, 1000.0, 1000.0, Outcome.success(), False),
+    ]
 
 
 def test_strategy_is_told_of_what_failed_before_its_headers() -> None:
@@ -74,6 +85,18 @@ def test_strategy_is_told_of_what_failed_before_its_headers() -> None:
     service.select().release(outcome=REFUSED)
 
     assert strategy.heard[1:] == [("released", 0, 1000.0, 1000.0, REFUSED, True)]
+
+
+def test_strategy_is_told_of_an_answer_that_is_no_measure_of_speed() -> None:
+    strategy = Listening()
+    service = make_service(["http://10.0.0.1"], strategy=strategy)
+
+    service.select().release(outcome=STATUS_500)
+
+    assert strategy.heard[1:] == [
+        ("responded", 0, 0, 1000.0, 1000.0, 0.0, STATUS_500),
+        ("released", 0, 1000.0, 1000.0, STATUS_500, False),
+    ]
 
 
 class Slotted(RoundRobin):
@@ -96,3 +119,59 @@ def test_strategys_slot_survives_an_update_of_the_list() -> None:
         for member in service.core._roster.members
     }
     assert slots == {"http://10.0.0.1": 1, "http://10.0.0.2": None}
+
+
+class Building(RoundRobin):
+    """A strategy whose tables take long to build."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps = 0
+        self.service: Any = None
+        self.chosen_meanwhile: list[str] = []
+
+    def members_changed(self, members: Sequence[Any]) -> Iterator[None]:  # type: ignore[override]
+        for _ in range(3):
+            yield
+            self.steps += 1
+            if self.service is not None:
+                with self.service.select() as selection:
+                    self.chosen_meanwhile.append(selection.backend.url)
+
+
+def test_long_build_is_run_to_its_end_and_selecting_goes_on_meanwhile() -> None:
+    strategy = Building()
+    service = make_service([A], strategy=strategy)
+    strategy.service = service
+
+    service.add_backend(B)
+
+    assert strategy.steps == 6
+    assert set(strategy.chosen_meanwhile) == {A, B}
+
+
+class Slow(RoundRobin):
+    """A strategy whose first build lasts until another one begins, or might have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.building = threading.Lock()
+        self.is_met = threading.Event()
+
+    def members_changed(self, members: Sequence[Any]) -> None:
+        if not self.building.acquire(blocking=False):
+            self.is_met.set()
+            return
+        self.is_met.wait(0.05)
+        self.building.release()
+
+
+def test_changes_are_told_one_at_a_time() -> None:
+    strategy = Slow()
+    service = make_service([], strategy=strategy)
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(service.add_backend, [A, B]))
+
+    assert not strategy.is_met.is_set()
+    assert {backend.url for backend in service.backends} == {A, B}
