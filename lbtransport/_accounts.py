@@ -202,6 +202,7 @@ class Accounts:
         state = selection.state
         sample = now - selection.started_at if latency is None else latency
         if outcome.sample:
+            state.latencies.record(sample, now)
             if state.latency is None:
                 state.latency = sample
             else:

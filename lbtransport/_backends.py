@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lbtransport._errors import ConfigurationError
+from lbtransport._latencies import Latencies
 from lbtransport._types import Backend
 from lbtransport.health import Circuit
 
@@ -34,6 +35,7 @@ class BackendState:
         "is_removed",
         "is_suspect",
         "last_used_at",
+        "latencies",
         "latency",
         "marked",
         "strategy_state",
@@ -51,6 +53,7 @@ class BackendState:
         self.total = 0
         self.failures = 0
         self.latency: float | None = None
+        self.latencies = Latencies()
         self.last_used_at: float | None = None
         self.throttled_until = -math.inf
         self.marked: bool | None = None  # the operator's word; None: the evidence's

@@ -207,9 +207,9 @@ class Balancer:
             now = self._now()
             self._accounts.settle(now)
             wall = self.clock.wall()
-            taken = picture(self.name, self._roster.table, now=now, wall=wall)
+            develop = picture(self.name, self._roster.table, now=now, wall=wall)
         self.announcer.announce()
-        return taken
+        return develop()
 
     def in_flight(self, url: str | Backend) -> int:
         """Return the number of selections of a backend that were not released."""

@@ -2,48 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
 
 from lbtransport._backends import BackendState
 from lbtransport._candidates import is_usable, returns_at
+from lbtransport._latencies import percentiles
 from lbtransport._types import Backend, BackendStats, ServiceStats
+
+_RANKS = (0.5, 0.9, 0.99)
 
 
 def picture(
     service: str, states: Iterable[BackendState], *, now: float, wall: float
-) -> ServiceStats:
-    """Return a picture of a service.
+) -> Callable[[], ServiceStats]:
+    """Take a picture of a service.
 
     Args:
         service: Its name.
         states: Its backends.
         now: Current instant of the monotonic clock.
         wall: The same instant on the wall clock.
+
+    Returns:
+        What develops it: computing percentiles needs no lock.
     """
     states = list(states)
     everything = sum(state.total for state in states)
-    return ServiceStats(
-        service,
-        tuple(
-            BackendStats(
-                backend=state.backend,
-                in_flight=state.in_flight,
-                waiting=state.waiting,
-                total=state.total,
-                failures=state.failures,
-                latency=state.latency,
-                healthy=is_healthy(state),
-                state=state_of(state, now),
-                returns_in=_returns_in(state, now),
-                last_used=(
-                    None
-                    if state.last_used_at is None
-                    else wall - (now - state.last_used_at)
-                ),
-                share=state.total / everything if everything else 0.0,
-            )
-            for state in states
-        ),
+    taken = [_backend(state, everything, now=now, wall=wall) for state in states]
+    latencies = [state.latencies.counts(now) for state in states]
+
+    def develop() -> ServiceStats:
+        together = Counter[int]()
+        backends = []
+        for backend, counts in zip(taken, latencies, strict=True):
+            together.update(counts)
+            p50, p90, p99 = percentiles(counts, _RANKS)
+            backends.append(replace(backend, p50=p50, p90=p90, p99=p99))
+        return ServiceStats(service, tuple(backends), *percentiles(together, _RANKS))
+
+    return develop
+
+
+def _backend(
+    state: BackendState, everything: int, *, now: float, wall: float
+) -> BackendStats:
+    used_at = state.last_used_at
+    return BackendStats(
+        backend=state.backend,
+        in_flight=state.in_flight,
+        waiting=state.waiting,
+        total=state.total,
+        failures=state.failures,
+        latency=state.latency,
+        healthy=is_healthy(state),
+        state=state_of(state, now),
+        returns_in=_returns_in(state, now),
+        last_used=None if used_at is None else wall - (now - used_at),
+        share=state.total / everything if everything else 0.0,
     )
 
 

@@ -31,6 +31,10 @@ class BackendStats:
         last_used: Wall clock of the last selection, seconds since the epoch; None
             before the first.
         share: Part of the service's selections that it took, 0 to 1.
+        p50: Median latency of the last one to two minutes, in seconds and within five
+            percent; None if there was none.
+        p90: The 90th percentile, likewise.
+        p99: The 99th percentile, likewise.
     """
 
     backend: Backend
@@ -44,11 +48,25 @@ class BackendStats:
     returns_in: float | None
     last_used: float | None
     share: float
+    p50: float | None = None
+    p90: float | None = None
+    p99: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceStats:
-    """One service at one instant, its backends in the order they were added."""
+    """One service at one instant.
+
+    Attributes:
+        name: The service's.
+        backends: In the order in which they were added.
+        p50: Median latency of all of them together, as in `BackendStats`.
+        p90: The 90th percentile, likewise.
+        p99: The 99th percentile, likewise.
+    """
 
     name: str
     backends: tuple[BackendStats, ...]
+    p50: float | None = None
+    p90: float | None = None
+    p99: float | None = None

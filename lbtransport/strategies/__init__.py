@@ -11,18 +11,28 @@ from collections.abc import Callable
 
 from lbtransport._errors import ConfigurationError
 from lbtransport.strategies._contract import Candidates, Member, Strategy
+from lbtransport.strategies.adaptive import Adaptive
 from lbtransport.strategies.least_connections import LeastConnections
+from lbtransport.strategies.least_response_time import LeastResponseTime
+from lbtransport.strategies.peak_ewma import PeakEwmaOfTwo
 from lbtransport.strategies.power_of_two import PowerOfTwo
 from lbtransport.strategies.random import RandomChoice
 from lbtransport.strategies.round_robin import RoundRobin
+from lbtransport.strategies.weighted_least_connections import WeightedLeastConnections
+from lbtransport.strategies.weighted_round_robin import WeightedRoundRobin
 
 __all__ = ["STRATEGIES", "Candidates", "Member", "Strategy", "make_strategy"]
 
 STRATEGIES: dict[str, Callable[..., Strategy]] = {
+    "adaptive": Adaptive,
     "least_connections": LeastConnections,
+    "least_response_time": LeastResponseTime,
+    "peak_ewma": PeakEwmaOfTwo,
     "power_of_two": PowerOfTwo,
     "random": RandomChoice,
     "round_robin": RoundRobin,
+    "weighted_least_connections": WeightedLeastConnections,
+    "weighted_round_robin": WeightedRoundRobin,
 }
 _SWITCHES = {"true": True, "false": False}
 _ALIASES = {"p2c": "power_of_two"}

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from lbtransport._types import Backend
+from lbtransport.strategies._alias import alias_table
 
 if TYPE_CHECKING:
     from random import Random
@@ -61,11 +62,20 @@ class Candidates(tuple[Member, ...]):  # noqa: SLOT001 - a tuple can have none
         return self
 
     @cached_property
-    def weight_sums(self) -> Sequence[float]:
-        """The running sums of the weights; empty where all weights are equal."""
+    def weights(self) -> Sequence[float]:
+        """Each candidate's weight; where all are 0, all are 1."""
         weights = [member.backend.weight for member in self]
-        is_uniform = len(set(weights)) <= 1
-        return () if is_uniform else tuple(itertools.accumulate(weights))
+        return weights if any(weights) else [1.0] * len(weights)
+
+    @cached_property
+    def is_uniform(self) -> bool:
+        """Whether all weights are equal."""
+        return min(self.weights) == max(self.weights)
+
+    @cached_property
+    def alias_table(self) -> Sequence[tuple[float, int]]:
+        """What a draw by weight looks at; see `alias_table`."""
+        return alias_table(self.weights)
 
     def __contains__(self, member: object) -> bool:
         """Tell, in constant time, whether `member` itself is a candidate."""

@@ -14,17 +14,14 @@ from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING
 
 from lbtransport.strategies._contract import Candidates, Member
+from lbtransport.strategies._draw import least
 
 if TYPE_CHECKING:
     from random import Random
 
 
 class LeastConnections:
-    """Breaks ties at random.
-
-    The first of equals would be a trap: a client with few requests in flight sees
-    nothing but ties, and would send most of its traffic to the head of the list.
-    """
+    """Breaks ties at random, for a client with few requests in flight sees many."""
 
     def members_changed(self, members: Sequence[Member]) -> None:
         """Keep nothing: the counters are the balancer's."""
@@ -33,6 +30,5 @@ class LeastConnections:
         self, candidates: Candidates, *, key: Hashable, now: float, rng: Random
     ) -> Member:
         """Return one of the least loaded candidates."""
-        fewest = min([candidate.in_flight for candidate in candidates])
-        tied = [candidate for candidate in candidates if candidate.in_flight == fewest]
-        return tied[int(rng.random() * len(tied))]
+        loads = [candidate.in_flight for candidate in candidates]
+        return least(candidates, loads, rng)

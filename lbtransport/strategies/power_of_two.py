@@ -14,12 +14,10 @@ from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING
 
 from lbtransport.strategies._contract import Candidates, Member
-from lbtransport.strategies._draw import draw_index
+from lbtransport.strategies._draw import draw_index, draw_other
 
 if TYPE_CHECKING:
     from random import Random
-
-_MOST_DRAWS = 4  # for the second of the two; then any other candidate will do
 
 
 class PowerOfTwo:
@@ -32,27 +30,16 @@ class PowerOfTwo:
         self, candidates: Candidates, *, key: Hashable, now: float, rng: Random
     ) -> Member:
         """Return the less loaded of two distinct candidates."""
-        if candidates.weight_sums:
-            first = draw_index(candidates, rng)
-        else:  # the usual case, without a call
+        if candidates.is_uniform:  # the usual case, without a call
             first = rng.getrandbits(32) % len(candidates)
+        else:
+            first = draw_index(candidates, rng)
         one = candidates[first]
         # The first was drawn by weight, so an idle service is shared by weight too.
         if one.in_flight == 0 or len(candidates) == 1:
             return one
-        other = candidates[_other(first, candidates, rng)]
+        other = candidates[draw_other(first, candidates, rng)]
         # Where all weights are 0, all are equal.
         load_of_one = one.in_flight * (other.backend.weight or 1)
         load_of_other = other.in_flight * (one.backend.weight or 1)
         return other if load_of_other < load_of_one else one
-
-
-def _other(first: int, candidates: Candidates, rng: Random) -> int:
-    """Draw the index of a second candidate that is not the first."""
-    for _ in range(_MOST_DRAWS):
-        second = draw_index(candidates, rng)
-        if second != first:
-            return second
-    # One candidate holds nearly all the weight.
-    second = int(rng.random() * (len(candidates) - 1))
-    return second + (second >= first)

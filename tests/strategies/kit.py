@@ -1,4 +1,4 @@
-"""What the tests of the strategies share: members, and their shares."""
+"""What the tests of the strategies share: members, services, and their shares."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Hashable
 from typing import Any
 
-from lbtransport import Backend
+from lbtransport import Backend, LoadBalancer
 from lbtransport._backends import BackendState
 from lbtransport.strategies import Candidates, Strategy
+from tests.core_kit import URLS, advance
 
 
 def make_members(*in_flight_and_weight: tuple[int, float]) -> list[BackendState]:
@@ -39,3 +40,23 @@ def shares(
         for number in range(times)
     )
     return [chosen[id(member)] / times for member in candidates]
+
+
+def serve(service: LoadBalancer, url: str, seconds: float) -> None:
+    """Have a backend answer one request in so many seconds."""
+    selection = service.select(exclude=[other for other in URLS if other != url])
+    advance(service, seconds)
+    selection.release()
+
+
+def idle_shares(service: LoadBalancer, times: int = 400) -> dict[str, float]:
+    """Return whom idle backends' requests go to, without telling the strategy."""
+    core = service.core
+    core._roster.refresh(core._now())
+    chosen = [
+        core._strategy.choose(
+            core._roster.candidates, key=None, now=core._now(), rng=core.rng
+        ).backend.url
+        for _ in range(times)
+    ]
+    return {url: chosen.count(url) / times for url in {*chosen}}

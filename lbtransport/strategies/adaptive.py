@@ -1,0 +1,318 @@
+"""Adaptive, the default: the least expected delay, learned from our own requests.
+
+The latency of each backend is estimated as the mean of an exponential distribution,
+with the pool's own mean as prior knowledge and what still waits as censored samples:
+
+    latency = (a mean + time spent + ages of what waits) / (a + successes)
+
+Time spent counts every attempt, so a timeout is two seconds without a success; and a
+failure that takes a millisecond adds neither time nor a success, so it fools nobody.
+All sums fade, so what is not heard of for long is believed to be like the rest of the
+pool, and is tried again.
+
+    cost = latency (1 + in flight / weight)^p
+         + penalty * failures in excess of the pool's * mean (1 + mean in flight)^p
+
+The candidate of the least cost is chosen, out of all of them (out of 32 at random when
+there are more).
+Costs that differ by less than what is known of them are equal, and chance decides: the
+least of them alone would get bursts of all that comes while nothing is heard.
+
+A sum that fades exponentially need not be touched to fade.  It is kept in units that
+grow instead (forward decay), and one factor for all of them brings it up to date.
+
+Slow start is the balancer's, not the strategy's.
+
+References:
+    Cormode et al., "Forward Decay: A Practical Time Decay Model for Streaming Systems",
+    2009.
+    The gamma distribution as conjugate prior of the exponential, with right-censored
+    samples: any book on survival analysis.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING
+
+from lbtransport._types import Outcome, Verdict
+from lbtransport._types.outcome import CANCELLED
+from lbtransport._validation import check_number
+from lbtransport.strategies._contract import Candidates, Member
+
+if TYPE_CHECKING:
+    from random import Random
+
+_MEMORY = 10.0  # seconds; of latencies
+# Of failures half as long, so that one factor, squared, serves them.
+_PRIOR = 2.0  # successes that the pool's mean is worth
+_PRIOR_OF_FAILURES = 4.0
+_POWER = 0.75  # of the load; below 1, because a server works on more than one at once
+_PENALTY = 10.0  # of a backend that always fails, in multiples of a mean delay
+_MOST_SAMPLES = 100.0  # so that at high rates the past does not outweigh the present
+_MOST_CANDIDATES = 32
+_MOST_IN_A_ROW = 3
+_TICK = 0.1  # seconds between two looks at the pool; 1 % of the memory
+_STALE = -1  # no tick
+_MOST_POWERS = 64  # in flight; beyond, they are computed
+_NEXT_TO_0 = 1e-9  # a weight
+_FORGOTTEN = 0.001  # of a failure
+_LANDMARK = 1000.0  # seconds between two starts of the growing units, below e**300
+
+
+class Record:
+    """What is known of one backend, in units that grow; see `Adaptive`."""
+
+    __slots__ = (
+        "bad",
+        "count",
+        "excess",
+        "good",
+        "in_a_row",
+        "latency",
+        "spent",
+        "starts",
+        "successes",
+        "tick",
+    )
+
+    def __init__(self) -> None:
+        """Know nothing."""
+        self.spent = 0.0  # seconds in all attempts
+        self.successes = 0.0
+        self.good = 0.0  # the same, forgotten sooner, to weigh failures against
+        self.bad = 0.0  # fast failures
+        self.in_a_row = 0  # fast failures since the last success
+        self.starts = 0.0  # the sum of when what waits was sent
+        # What follows is computed from it, at the tick named.
+        self.tick = _STALE
+        self.latency = 0.0
+        self.count = _PRIOR
+        self.excess = 0.0
+
+
+class Adaptive:
+    """Prices latency, failures and load in one cost.
+
+    Args:
+        latency: Exponent of the latency: at 0 all backends are equally fast.
+        errors: Factor of the price of failures: at 0 they cost nothing.
+        load: Factor of the exponent of the load: at 0 it does not matter how much is
+            in flight.
+
+    Raises:
+        ConfigurationError: If one of them is negative, or not finite.
+    """
+
+    def __init__(
+        self, latency: float = 1.0, errors: float = 1.0, load: float = 1.0
+    ) -> None:
+        """Have heard of nobody yet."""
+        for name, value in (("latency", latency), ("errors", errors), ("load", load)):
+            check_number(name, value)
+        self._exponent = latency
+        self._penalty = _PENALTY * errors
+        self._power = _POWER * load
+        self._powers = [(1 + n) ** self._power for n in range(_MOST_POWERS)]
+        self._pool = Record()
+        self._landmark = -math.inf  # none yet
+        # As of the last tick:
+        self._tick = 0
+        self._tick_ends_at = -math.inf
+        self._shrunk = 1.0  # what a unit of the landmark is worth
+        self._mean = 0.0  # seconds
+        self._pool_failures = 0.0
+        self._price = 0.0  # of an excess of failures of 1
+        self._equal = 1.0  # costs that differ by less than this factor are equal
+        self._version = 0
+        self._twice: tuple[Member, ...] = ()
+
+    def members_changed(self, members: Sequence[Member]) -> None:
+        """Keep nothing: each member's record is in its slot."""
+
+    # -- what comes in ------------------------------------------------------------
+
+    def selected(self, member: Member, *, now: float) -> None:
+        """Count the time from here on as waiting."""
+        record: Record = member.strategy_state
+        # Alone, it starts the sum anew: so no error is carried along for ever.
+        record.starts = now + (record.starts if member.waiting > 1 else 0.0)
+
+    def responded(
+        self,
+        member: Member,
+        *,
+        started_at: float,
+        now: float,
+        latency: float,
+        outcome: Outcome,
+    ) -> None:
+        """Take the latency in, and whether it was that of a success."""
+        record: Record = member.strategy_state
+        record.starts -= started_at
+        if outcome.health is Verdict.FAILURE:
+            self._failed(record, latency, now)
+        elif outcome.sample:
+            self._succeeded(record, latency, now)
+
+    def released(
+        self,
+        member: Member,
+        *,
+        started_at: float,
+        now: float,
+        outcome: Outcome,
+        was_waiting: bool,
+    ) -> None:
+        """Take in the time that was waited for nothing."""
+        if not was_waiting:
+            return
+        record: Record = member.strategy_state
+        record.starts -= started_at
+        if outcome.health is Verdict.FAILURE:
+            self._failed(record, now - started_at, now)
+        elif outcome is CANCELLED:
+            # Neither good nor bad, but so long it took at least.
+            record.spent += (now - started_at) * self._unit(now)
+            record.tick = _STALE
+
+    def _succeeded(self, record: Record, latency: float, now: float) -> None:
+        unit, pool = self._unit(now), self._pool
+        record.spent += latency * unit
+        record.successes += unit
+        surplus = record.successes / (_MOST_SAMPLES * unit)
+        if surplus > 1:
+            record.spent /= surplus
+            record.successes /= surplus
+        short = unit * unit
+        record.good = min(record.good, (_MOST_SAMPLES - 1) * short) + short
+        record.in_a_row = 0
+        record.tick = _STALE
+        pool.spent += latency * unit
+        pool.successes += unit
+        pool.good += short
+
+    def _failed(self, record: Record, latency: float, now: float) -> None:
+        unit = self._unit(now)
+        short = unit * unit
+        record.spent += latency * unit
+        record.tick = _STALE
+        self._pool.bad += short
+        # A slow failure has its price in the time that it took.  Priced twice, a
+        # brown-out would go on for ever: measured.
+        if latency <= self._mean or not self._pool.successes:
+            record.bad += short * 2.0**record.in_a_row
+            record.in_a_row = min(record.in_a_row + 1, _MOST_IN_A_ROW - 1)
+
+    def _unit(self, now: float) -> float:
+        """Return what one unit of now is worth in those of the landmark."""
+        return math.exp((now - self._landmark) / _MEMORY)
+
+    # -- what goes out ------------------------------------------------------------
+
+    def choose(
+        self, candidates: Candidates, *, key: Hashable, now: float, rng: Random
+    ) -> Member:
+        """Return a candidate whose cost is as good as the least."""
+        if now >= self._tick_ends_at:
+            self._look_at_the_pool(candidates, now)
+        some: Sequence[Member] = candidates
+        if len(candidates) > _MOST_CANDIDATES:
+            some = self._sample(candidates, rng)
+        costs = self._costs(some, now, is_uniform=candidates.is_uniform)
+        limit = min(costs) * self._equal
+        equals = [
+            member for member, cost in zip(some, costs, strict=True) if cost <= limit
+        ]
+        if len(equals) == 1:
+            return equals[0]
+        if candidates.is_uniform:
+            return equals[rng.getrandbits(32) % len(equals)]
+        weights = [member.backend.weight for member in equals]
+        return rng.choices(equals, weights if any(weights) else None)[0]
+
+    def _costs(
+        self, some: Sequence[Member], now: float, *, is_uniform: bool
+    ) -> list[float]:
+        tick, price, powers = self._tick, self._price, self._powers
+        exponent, costs = self._exponent, []
+        for member in some:
+            record = member.strategy_state
+            if record is None or record.tick != tick:
+                record = self._bring_up_to_date(member)
+            in_flight = member.in_flight
+            cost = record.latency
+            if in_flight:
+                if member.waiting:
+                    cost += (member.waiting * now - record.starts) / record.count
+                if exponent != 1:
+                    cost **= exponent
+                if is_uniform and in_flight < _MOST_POWERS:
+                    cost *= powers[in_flight]
+                else:
+                    weight = 1 if is_uniform else member.backend.weight or _NEXT_TO_0
+                    cost *= (1 + in_flight / weight) ** self._power
+            elif exponent != 1:
+                cost **= exponent
+            if record.excess:
+                cost += record.excess * price
+            costs.append(cost)
+        return costs
+
+    def _bring_up_to_date(self, member: Member) -> Record:
+        """Compute what is asked of a record at each choice."""
+        record: Record | None = member.strategy_state
+        if record is None:
+            record = member.strategy_state = Record()
+        shrunk = self._shrunk
+        record.count = _PRIOR + record.successes * shrunk
+        record.latency = (_PRIOR * self._mean + record.spent * shrunk) / record.count
+        if record.bad:
+            bad, good = record.bad * shrunk * shrunk, record.good * shrunk * shrunk
+            share = bad / (_PRIOR_OF_FAILURES + bad + good)
+            record.excess = max(0.0, share - self._pool_failures)
+            if bad < _FORGOTTEN:
+                record.bad = record.excess = 0.0
+        record.tick = self._tick
+        return record
+
+    def _look_at_the_pool(self, candidates: Candidates, now: float) -> None:
+        """Compute what all costs have in common."""
+        if now - self._landmark > _LANDMARK:
+            self._move_landmark(candidates.members, now)
+        pool = self._pool
+        self._shrunk = 1 / self._unit(now)
+        self._mean = pool.spent / pool.successes if pool.successes else 0.0
+        ended = pool.good + pool.bad
+        self._pool_failures = pool.bad / ended if ended else 0.0
+        in_flight = sum(candidate.in_flight for candidate in candidates)
+        load = (1 + in_flight / len(candidates)) ** self._power
+        self._price = self._penalty * self._mean**self._exponent * load
+        known = pool.successes * self._shrunk
+        # The standard error of a mean of exponential samples, in parts of it.
+        self._equal = 1 + 1 / math.sqrt(_PRIOR + known / len(candidates))
+        self._tick += 1
+        # At first each answer changes much.
+        self._tick_ends_at = now + (_TICK if known > _MOST_SAMPLES else 0.0)
+
+    def _move_landmark(self, members: Sequence[Member], now: float) -> None:
+        """Start the units anew, before they grow out of the numbers."""
+        shrunk = 1 / self._unit(now) if self._landmark > -math.inf else 0.0
+        records = [member.strategy_state for member in members]
+        for record in (self._pool, *filter(None, records)):
+            record.spent *= shrunk
+            record.successes *= shrunk
+            record.good *= shrunk * shrunk
+            record.bad *= shrunk * shrunk
+        self._landmark = now
+
+    def _sample(self, candidates: Candidates, rng: Random) -> Sequence[Member]:
+        """Return 32 candidates, each as likely as any other: every so-manieth."""
+        size = len(candidates)
+        if candidates.version != self._version:
+            self._twice = (*candidates, *candidates)
+            self._version = candidates.version
+        start = rng.getrandbits(32) % size
+        step = 1 + rng.getrandbits(32) % (size // _MOST_CANDIDATES)
+        return self._twice[start : start + step * _MOST_CANDIDATES : step]
