@@ -76,15 +76,21 @@ _REFINED_BY = {
         Fault.RESPONSE_TIMEOUT,
     },
 }
-_NOT_THE_BODY = frozenset({None, Fault.LOCAL, Fault.DECODING, Fault.POOL})
+_NOT_THE_BODY = frozenset(
+    {None, Fault.LOCAL, Fault.DECODING, Fault.POOL, Fault.GOING_AWAY}
+)
 _DEEPEST_CHAIN = 6  # a cycle of causes must not hang us
+
+# RFC 9113, 7: error codes of HTTP/2
+_NO_ERROR = 0x0
+_REFUSED_STREAM = 0x7
 
 
 def fault_of_exception(error: BaseException) -> Fault | None:
     """Return the fault that an exception stands for; None if it stands for none."""
     fault = _fault_of_class(type(error))
-    if fault is Fault.MALFORMED and "disconnected" in str(error):
-        return Fault.DISCONNECT  # httpx and http.client call both a protocol error
+    if fault is Fault.MALFORMED:
+        return _fault_of_http2(error) or _fault_of_protocol(error)
     wrapped = _wrapped(error)
     for _ in range(_DEEPEST_CHAIN):
         if fault not in _REFINED_BY or wrapped is None:
@@ -140,6 +146,33 @@ def _fault_of_class(kind: type[BaseException]) -> Fault | None:
         fault = _FAULT_OF_NAME.get(parent.__name__)
         if fault is not None:
             return fault
+    return None
+
+
+def _fault_of_protocol(error: BaseException) -> Fault:
+    # httpx and http.client call a closed connection a protocol error as well.
+    return Fault.DISCONNECT if "disconnected" in str(error) else Fault.MALFORMED
+
+
+def _fault_of_http2(error: BaseException) -> Fault | None:
+    """Return what the server said in HTTP/2 to end a stream; None if it did not.
+
+    httpcore raises the event of h2 itself, as an error's argument, and httpx raises
+    the event's words from that.
+
+    References:
+        RFC 9113, 6.8 and 8.7, on what was certainly not processed.
+    """
+    event = next(iter((error.__cause__ or error).args), None)
+    kind, code = type(event).__name__, getattr(event, "error_code", None)
+    if kind == "StreamReset" and getattr(event, "remote_reset", False):
+        return Fault.UNPROCESSED if code == _REFUSED_STREAM else Fault.DISCONNECT
+    if kind == "ConnectionTerminated":  # a GOAWAY
+        # httpcore itself repeats what is above a last stream other than 0, on a new
+        # connection; of what it reports the rest may have been processed.
+        if getattr(event, "last_stream_id", None) == 0:
+            return Fault.UNPROCESSED
+        return Fault.GOING_AWAY if code == _NO_ERROR else Fault.DISCONNECT
     return None
 
 

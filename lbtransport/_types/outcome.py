@@ -46,6 +46,8 @@ class Fault(Enum):
     TLS = "tls"
     CERTIFICATE = "certificate"
     POOL = "local pool exhausted"
+    UNPROCESSED = "refused to process"  # the server says so: HTTP/2 alone can
+    GOING_AWAY = "going away"  # in good order, with the request perhaps processed
     RESPONSE_TIMEOUT = "response timeout"
     DISCONNECT = "disconnected"  # before the first byte of an answer
     WRITE = "write"
@@ -149,6 +151,8 @@ FAULTS: dict[Fault, Outcome] = {
         _blame(Fault.TLS, Repeat.ANY),
         # Where every backend shows it, it is our own list of authorities that is wrong.
         _blame(Fault.CERTIFICATE, Repeat.ANY, shared=True),
+        # Whoever refuses has too much to do; where all do, it is we who send too much.
+        _blame(Fault.UNPROCESSED, Repeat.ANY, shared=True),
         _blame(Fault.RESPONSE_TIMEOUT, Repeat.IDEMPOTENT),
         _blame(Fault.DISCONNECT, Repeat.IDEMPOTENT),
         _blame(Fault.WRITE, Repeat.IDEMPOTENT),
@@ -156,6 +160,9 @@ FAULTS: dict[Fault, Outcome] = {
         # The headers are with the caller by then: nobody can take them back.
         _blame(Fault.BODY, Repeat.NEVER),
         _excuse(Fault.POOL, Repeat.ANY),
+        # A server that ends a connection after so many requests or seconds does well,
+        # and takes with it all that the connection carried at that moment.
+        _excuse(Fault.GOING_AWAY, Repeat.IDEMPOTENT),
         _excuse(Fault.PROXY, Repeat.IDEMPOTENT),
         _excuse(Fault.LOCAL, Repeat.NEVER),
         _excuse(Fault.DECODING, Repeat.NEVER),

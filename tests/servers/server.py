@@ -302,15 +302,17 @@ class LoopbackServer:
         server_name = None
         if self._ssl_context is not None:
             server_name = self._shake_hands(wire, self._ssl_context)
+        self._speak(wire, number, server_name)
+
+    def _speak(self, wire: Wire, number: int, server_name: str | None) -> None:
+        """Answer requests until the connection is over."""
         while True:
             self._answer_next(wire, number, server_name)
 
     def _answer_next(self, wire: Wire, number: int, server_name: str | None) -> None:
         line, headers = wire.read_head()
         method, target, version = line.split(" ")
-        with self._changed:
-            self._request_count += 1
-            count = self._request_count
+        count = self._count_request()
         request = Request(method, target, headers, b"", count, number, server_name)
         if self.on_headers is not None:
             self._note_request(request)
@@ -324,6 +326,11 @@ class LoopbackServer:
         wire.send_answer(self.handler(request), method)
         if version != "HTTP/1.1" or says_close(headers):
             raise Over(Fate.CLOSE)
+
+    def _count_request(self) -> int:
+        with self._changed:
+            self._request_count += 1
+            return self._request_count
 
     def _note_request(self, request: Request) -> None:
         with self._changed:

@@ -59,24 +59,29 @@ class Wire:
 
     def _read_to(self, end: bytes) -> bytes:
         while end not in self._received:
-            self._receive()
+            self._received += self.receive()
         found, _, self._received = self._received.partition(end)
         return found
 
     def _read_exactly(self, size: int) -> bytes:
         while len(self._received) < size:
-            self._receive()
+            self._received += self.receive()
         found, self._received = self._received[:size], self._received[size:]
         return found
 
-    def _receive(self) -> None:
+    def receive(self) -> bytes:
+        """Return what comes next.
+
+        Raises:
+            Over: If the client has gone, or the server was killed.
+        """
         try:
             data = self.connection.recv(65536)
         except OSError as error:
             raise Over(Fate.RESET) from error
         if not data:
             raise Over(Fate.CLOSE)
-        self._received += data
+        return data
 
     # Sending
 
@@ -104,12 +109,12 @@ class Wire:
             if not is_framed and reply.status not in _NO_BODY:
                 headers.append(("Content-Length", str(len(reply.body))))
             # One write, so that a small answer is one segment.
-            self._send(_head(reply.status, headers) + (reply.body if has_body else b""))
+            self.send(_head(reply.status, headers) + (reply.body if has_body else b""))
         else:
             in_chunks = not is_framed and reply.status not in _NO_BODY
             if in_chunks:
                 headers.append(("Transfer-Encoding", "chunked"))
-            self._send(_head(reply.status, headers))
+            self.send(_head(reply.status, headers))
             if has_body:
                 self._send_pieces(reply.body, in_chunks=in_chunks)
         if reply.then is not None:
@@ -124,13 +129,18 @@ class Wire:
             elif isinstance(piece, threading.Event):
                 self._wait(piece)
             elif not in_chunks:
-                self._send(piece)
+                self.send(piece)
             elif piece:  # an empty chunk would be the last one
-                self._send(b"%x\r\n%b\r\n" % (len(piece), piece))
+                self.send(b"%x\r\n%b\r\n" % (len(piece), piece))
         if in_chunks:
-            self._send(b"0\r\n\r\n")
+            self.send(b"0\r\n\r\n")
 
-    def _send(self, data: bytes) -> None:
+    def send(self, data: bytes) -> None:
+        """Send bytes as they are.
+
+        Raises:
+            Over: If the client has gone, or the server was killed.
+        """
         try:
             self.connection.sendall(data)
         except OSError as error:  # the client has gone, or the server was killed

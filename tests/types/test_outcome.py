@@ -30,6 +30,8 @@ def test_every_fault_has_an_outcome_that_names_it(fault: Fault) -> None:
         (Fault.MALFORMED, Verdict.FAILURE, Repeat.IDEMPOTENT),
         (Fault.BODY, Verdict.FAILURE, Repeat.NEVER),
         (Fault.POOL, Verdict.NEUTRAL, Repeat.ANY),
+        (Fault.UNPROCESSED, Verdict.FAILURE, Repeat.ANY),
+        (Fault.GOING_AWAY, Verdict.NEUTRAL, Repeat.IDEMPOTENT),
         (Fault.PROXY, Verdict.NEUTRAL, Repeat.IDEMPOTENT),
         (Fault.LOCAL, Verdict.NEUTRAL, Repeat.NEVER),
         (Fault.DECODING, Verdict.NEUTRAL, Repeat.NEVER),
@@ -47,15 +49,21 @@ def test_only_what_cannot_be_connected_to_is_hard_evidence() -> None:
     assert hard == {Fault.CONNECT, Fault.CONNECT_TIMEOUT}
 
 
-def test_only_a_wrong_certificate_may_be_everybodys_fault() -> None:
+def test_wrong_certificates_and_refusals_may_be_everybodys_fault() -> None:
     shared = {fault for fault, outcome in FAULTS.items() if outcome.shared}
 
-    assert shared == {Fault.CERTIFICATE}
+    assert shared == {Fault.CERTIFICATE, Fault.UNPROCESSED}
 
 
 @pytest.mark.parametrize("fault", Fault)
 def test_unsent_is_what_failed_and_may_always_be_repeated(fault: Fault) -> None:
-    unsent = {Fault.CONNECT, Fault.CONNECT_TIMEOUT, Fault.TLS, Fault.CERTIFICATE}
+    unsent = {
+        Fault.CONNECT,
+        Fault.CONNECT_TIMEOUT,
+        Fault.TLS,
+        Fault.CERTIFICATE,
+        Fault.UNPROCESSED,
+    }
 
     assert FAULTS[fault].is_unsent is (fault in unsent)
 
