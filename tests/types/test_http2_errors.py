@@ -25,7 +25,9 @@ from lbtransport._types.exceptions import fault_of_exception, outcome_of_body_er
 
 REQUEST = [(":method", "GET"), (":authority", "a"), (":scheme", "http"), (":path", "/")]
 CLIENTS = pytest.mark.parametrize(
-    ("client", "core"), [(httpx, httpcore), (httpx2, httpcore2)], ids=["httpx", "httpx2"]
+    ("client", "core"),
+    [(httpx, httpcore), (httpx2, httpcore2)],
+    ids=["httpx", "httpx2"],
 )
 
 
