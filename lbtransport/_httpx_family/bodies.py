@@ -5,6 +5,7 @@ How a response's body ends, and what is made of it:
     read to its end, or closed early      a success, if the headers were one
     cut, reset, timed out                 `Fault.BODY`, a failure of the backend
     cancelled                             no verdict
+    broken by no error of the client's    no verdict: an application in this process
     dropped without being closed          settled by the selection's own finaliser
 
 A body may be dropped while any lock is held, this process's garbage collector being
@@ -22,7 +23,9 @@ from typing import Any
 
 from lbtransport._once import Once
 from lbtransport._selection import Selection
+from lbtransport._types import Outcome
 from lbtransport._types.exceptions import outcome_of_body_error
+from lbtransport._types.outcome import NEUTRAL
 
 logger = logging.getLogger("lbtransport.balancer")
 
@@ -71,7 +74,13 @@ class Litter:
 
 
 class _Body:
-    """A response's body with the selection that ends with it."""
+    """A response's body with the selection that ends with it.
+
+    Attributes:
+        client_error: The client's base of what can go wrong with a backend.
+    """
+
+    client_error: type[Exception]
 
     def __init__(
         self,
@@ -96,6 +105,11 @@ class _Body:
         self._litter = litter
         self._check_deadline = check_deadline
         self._is_closed = False
+
+    def _outcome_of(self, error: BaseException) -> Outcome:
+        if isinstance(error, Exception) and not isinstance(error, self.client_error):
+            return NEUTRAL
+        return outcome_of_body_error(error)
 
     def __del__(self) -> None:
         """Leave an unclosed stream to the next request."""
@@ -122,7 +136,7 @@ class SyncBody(_Body):
             # and must meet no lock.
             raise
         except BaseException as error:
-            self._selection.release(outcome=outcome_of_body_error(error))
+            self._selection.release(outcome=self._outcome_of(error))
             raise
         self._selection.release()
 
@@ -149,7 +163,7 @@ class AsyncBody(_Body):
         except GeneratorExit:
             raise  # as above
         except BaseException as error:
-            self._selection.release(outcome=outcome_of_body_error(error))
+            self._selection.release(outcome=self._outcome_of(error))
             raise
         finally:
             # Nobody else can, and trio complains of what is left to the collector.

@@ -110,7 +110,14 @@ class _Delivery:
         return outcome_of_answer(status, retry_after, balancer.clock)
 
     def outcome_of_error(self, error: Exception) -> Outcome:
-        """Return what an error says of the backend: nothing, if it is the caller's."""
+        """Return what an error says of the backend: nothing, if it is not the client's.
+
+        It may be the caller's own, or that of an application in this process, which
+        knows other backends than we do: its database that refuses a connection is not
+        one that never got the request.
+        """
+        if not isinstance(error, self._flavour.module.HTTPError):
+            return NEUTRAL
         if self._body is not None and self._body.has_raised(error):
             return NEUTRAL
         return outcome_of_exception(error)

@@ -44,16 +44,17 @@ class Flavour:
         """Make the classes whose bases only the module knows."""
         hx = self.module
         keep = object.__setattr__
-        keep(self, "sync_body", _derive(SyncBody, hx.SyncByteStream))
-        keep(self, "async_body", _derive(AsyncBody, hx.AsyncByteStream))
+        error = {"client_error": hx.HTTPError}
+        keep(self, "sync_body", _derive(SyncBody, hx.SyncByteStream, **error))
+        keep(self, "async_body", _derive(AsyncBody, hx.AsyncByteStream, **error))
         keep(self, "touched_sync", _derive(TouchedSyncStream, hx.SyncByteStream))
         keep(self, "touched_async", _derive(TouchedAsyncStream, hx.AsyncByteStream))
         keep(self, "make_request", _choose_make_request(hx))
         keep(self, "rewrite", _choose_rewrite(hx))
 
 
-def _derive(kind: type, base: type) -> Any:
-    return type(kind.__name__, (kind, base), {"__doc__": kind.__doc__})
+def _derive(kind: type, base: type, **attributes: object) -> Any:
+    return type(kind.__name__, (kind, base), {"__doc__": kind.__doc__, **attributes})
 
 
 def _choose_make_request(hx: Any) -> MakeRequest:

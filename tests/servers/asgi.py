@@ -10,6 +10,7 @@ import asyncio
 import socket
 import ssl
 import threading
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -38,12 +39,28 @@ class AsgiServer:
     """
 
     def __init__(
-        self, application: Any, *, ssl_context: ssl.SSLContext | None = None
+        self,
+        application: Any,
+        *,
+        ssl_context: ssl.SSLContext | None = None,
+        uds: Path | None = None,
     ) -> None:
-        """Take a port, where connections wait until the thread has started."""
+        """Take a port, where connections wait until the thread has started.
+
+        Args:
+            application: Called with each request.
+            ssl_context: Makes it a TLS server, which offers both versions.
+            uds: The socket's file, in place of a port.
+        """
         self._application = application
-        listener = socket.create_server(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
+        if uds is None:
+            listener = socket.create_server(("127.0.0.1", 0))
+            authority = f"127.0.0.1:{listener.getsockname()[1]}"
+        else:
+            listener = socket.socket(socket.AF_UNIX)
+            listener.bind(str(uds))
+            listener.listen()
+            authority = "localhost"
         self._thread = threading.Thread(target=self._run, name="hypercorn")
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_over = asyncio.Event()
@@ -54,7 +71,7 @@ class AsgiServer:
             ssl_context.set_alpn_protocols(["h2", "http/1.1"])
             config.context = ssl_context
         scheme = "http" if ssl_context is None else "https"
-        self.url = f"{scheme}://127.0.0.1:{port}"
+        self.url = f"{scheme}://{authority}"
 
     def _run(self) -> None:
         asyncio.run(self._serve())
