@@ -84,13 +84,30 @@ _DEEPEST_CHAIN = 6  # a cycle of causes must not hang us
 # RFC 9113, 7: error codes of HTTP/2
 _NO_ERROR = 0x0
 _REFUSED_STREAM = 0x7
+# h2's errors about what came in.  httpcore calls them local, as it does what h2 refuses
+# to send; neutral, a server that breaks the protocol would never be ejected.
+_ABOUT_FRAMES_RECEIVED = frozenset(
+    {
+        "DenialOfServiceError",
+        "FrameDataMissingError",
+        "FrameTooLargeError",
+        "InvalidBodyLengthError",
+        "NoSuchStreamError",
+        "StreamClosedError",
+    }
+)
+_ABOUT_PROTOCOLS = frozenset({Fault.MALFORMED, Fault.LOCAL})
 
 
 def fault_of_exception(error: BaseException) -> Fault | None:
     """Return the fault that an exception stands for; None if it stands for none."""
     fault = _fault_of_class(type(error))
-    if fault is Fault.MALFORMED:
-        return _fault_of_http2(error) or _fault_of_protocol(error)
+    if fault in _ABOUT_PROTOCOLS:
+        said = _fault_of_http2(error)
+        if said is not None:
+            return said
+        if fault is Fault.MALFORMED and "disconnected" in str(error):
+            return Fault.DISCONNECT  # httpx and http.client call both a protocol error
     wrapped = _wrapped(error)
     for _ in range(_DEEPEST_CHAIN):
         if fault not in _REFINED_BY or wrapped is None:
@@ -149,16 +166,11 @@ def _fault_of_class(kind: type[BaseException]) -> Fault | None:
     return None
 
 
-def _fault_of_protocol(error: BaseException) -> Fault:
-    # httpx and http.client call a closed connection a protocol error as well.
-    return Fault.DISCONNECT if "disconnected" in str(error) else Fault.MALFORMED
-
-
 def _fault_of_http2(error: BaseException) -> Fault | None:
-    """Return what the server said in HTTP/2 to end a stream; None if it did not.
+    """Return what a server did, in HTTP/2, to end a stream; None if it is not known.
 
-    httpcore raises the event of h2 itself, as an error's argument, and httpx raises
-    the event's words from that.
+    httpcore raises the event or error of h2 itself, as an error's argument, and httpx
+    raises its words from that.
 
     References:
         RFC 9113, 6.8 and 8.7, on what was certainly not processed.
@@ -173,7 +185,7 @@ def _fault_of_http2(error: BaseException) -> Fault | None:
         if getattr(event, "last_stream_id", None) == 0:
             return Fault.UNPROCESSED
         return Fault.GOING_AWAY if code == _NO_ERROR else Fault.DISCONNECT
-    return None
+    return Fault.MALFORMED if kind in _ABOUT_FRAMES_RECEIVED else None
 
 
 def _wrapped(error: BaseException) -> BaseException | None:

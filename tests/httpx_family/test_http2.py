@@ -174,7 +174,7 @@ async def test_requests_share_a_connection(
 
 
 def answer(stream: Stream) -> None:
-    stream.answer(body=b"done")
+    stream.answer(b"done")
 
 
 def reset(code: ErrorCodes) -> OnStream:
@@ -190,12 +190,19 @@ NEVER_PROCESSED = [
     pytest.param(go_away(0), id="goaway"),
     pytest.param(go_away(0, ErrorCodes.ENHANCE_YOUR_CALM), id="goaway-error"),
 ]
+
+
+def promise_too_much(stream: Stream) -> None:
+    stream.answer(b"four", headers=[("content-length", "10")])
+
+
 MAYBE_PROCESSED = [
     pytest.param(reset(ErrorCodes.INTERNAL_ERROR), 1, id="reset"),
     pytest.param(reset(ErrorCodes.CANCEL), 1, id="cancelled"),
     pytest.param(go_away(1), 0, id="goaway"),
     pytest.param(go_away(2**31 - 1), 0, id="goaway-announced"),
     pytest.param(go_away(1, ErrorCodes.INTERNAL_ERROR), 1, id="goaway-error"),
+    pytest.param(promise_too_much, 1, id="malformed"),
 ]
 
 
@@ -226,7 +233,7 @@ async def test_post_that_may_have_been_processed_is_not_repeated(
     orders = orders_at(first.url, second.url)
 
     async with connect(kind, orders, authority) as client:
-        with pytest.raises(kind.hx.RemoteProtocolError):
+        with pytest.raises(kind.hx.ProtocolError):
             await done(client.post(URL, content=b"body"))
 
     assert (len(first.requests), len(second.requests)) == (1, 0)
@@ -249,6 +256,18 @@ async def test_get_that_may_have_been_processed_is_repeated_elsewhere(
 
     assert response.text == "done"
     assert outcomes_of(orders) == (2, failures, 0)
+
+
+async def test_headers_that_http2_forbids_are_the_callers_own_error(
+    kind: Kind, start_http2: StartHttp2, authority: Authority
+) -> None:
+    orders = orders_at(start_http2(answer).url, start_http2(answer).url)
+
+    async with connect(kind, orders, authority) as client:
+        with pytest.raises(kind.hx.LocalProtocolError):
+            await done(client.get(URL, headers={"TE": "gzip"}))
+
+    assert outcomes_of(orders) == (1, 0, 0)
 
 
 async def test_refused_body_that_can_be_sent_once_is_not_repeated(
@@ -291,11 +310,11 @@ async def test_stream_above_the_last_one_of_a_goaway_is_processed_once(
         if stream.request.connection > 1:
             stream.go_away(0)
         elif stream.request.target == "/first":
-            stream.answer(body=b"first")
+            stream.answer(b"first")
         else:
             held.append(stream)
             if len(held) == 2:
-                held[0].answer(body=b"held")
+                held[0].answer(b"held")
                 held[1].go_away(held[0].number)
 
     first, second = start_http2(part_from_the_second), start_http2(answer)
@@ -364,7 +383,7 @@ async def test_body_that_is_cut_is_never_repeated(
     failures: int,
 ) -> None:
     def begin_and_stop(stream: Stream) -> None:
-        stream.answer(body=b"half", is_whole=False)
+        stream.answer(b"half", is_whole=False)
         say(stream)
 
     first, second = start_http2(begin_and_stop), start_http2(answer)
@@ -383,7 +402,7 @@ async def test_closing_one_stream_leaves_the_connection_to_the_others(
 ) -> None:
     def begin(stream: Stream) -> None:
         is_whole = stream.request.target != "/endless"
-        stream.answer(body=b"one", is_whole=is_whole)
+        stream.answer(b"one", is_whole=is_whole)
 
     server = start_http2(begin)
     orders = orders_at(server.url)

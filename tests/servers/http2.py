@@ -9,7 +9,7 @@ Not here: what a good server does; hypercorn is one.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -37,10 +37,14 @@ class Stream:
     _connection: h2.connection.H2Connection
 
     def answer(
-        self, status: int = 200, body: bytes = b"", *, is_whole: bool = True
+        self,
+        body: bytes = b"",
+        *,
+        headers: Sequence[tuple[str, str]] = (),
+        is_whole: bool = True,
     ) -> None:
-        """Answer with a status and a body, or with the beginning of one."""
-        self._connection.send_headers(self.number, [(":status", str(status))])
+        """Answer with a body, or with the beginning of one."""
+        self._connection.send_headers(self.number, [(":status", "200"), *headers])
         self._connection.send_data(self.number, body, end_stream=is_whole)
 
     def reset(self, code: ErrorCodes) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import h2.config
 import h2.connection
 import h2.events
+import h2.exceptions
 import httpcore
 import httpcore2
 import httpx
@@ -160,3 +161,34 @@ def test_body_that_is_reset_is_cut(client: Any, core: Any) -> None:
     outcome = outcome_of_body_error(raised(client, core, event))
 
     assert (outcome.health, outcome.fault) == (Verdict.FAILURE, Fault.BODY)
+
+
+@CLIENTS
+def test_frames_that_break_the_protocol_are_not_the_callers_own_error(
+    client: Any, core: Any
+) -> None:
+    with pytest.raises(h2.exceptions.InvalidBodyLengthError) as raised:
+        event_of(answer_with_half_a_body)
+    error = client.LocalProtocolError("Expected 10 bytes, received 4")
+    error.__cause__ = core.LocalProtocolError(raised.value)
+
+    assert fault_of_exception(error) is Fault.MALFORMED
+
+
+def answer_with_half_a_body(server: h2.connection.H2Connection) -> None:
+    server.send_headers(1, [(":status", "200"), ("content-length", "10")])
+    server.send_data(1, b"four", end_stream=True)
+
+
+@CLIENTS
+def test_headers_that_h2_refuses_to_send_are_the_callers_own_error(
+    client: Any, core: Any
+) -> None:
+    connection = h2.connection.H2Connection()
+    connection.initiate_connection()
+    with pytest.raises(h2.exceptions.ProtocolError) as raised:
+        connection.send_headers(1, [*REQUEST, ("te", "gzip")])
+    error = client.LocalProtocolError("Invalid value for TE header")
+    error.__cause__ = core.LocalProtocolError(raised.value)
+
+    assert fault_of_exception(error) is Fault.LOCAL
