@@ -4,14 +4,15 @@ How a response's body ends, and what is made of it:
 
     read to its end, or closed early      a success, if the headers were one
     cut, reset, timed out                 `Fault.BODY`, a failure of the backend
+    cut by closing the transport          no verdict
     cancelled                             no verdict
     broken by no error of the client's    no verdict: an application in this process
     dropped without being closed          settled by the selection's own finaliser
 
 A body may be dropped while any lock is held, this process's garbage collector being
 what it is, so a finaliser here closes nothing: it leaves the stream in `litter`, and
-the transport's next request closes it, in the thread or loop that owns it.  (httpcore
-would otherwise keep the connection busy for ever.)
+the transport's next request closes it, or the end of its next body, in the thread or
+loop that owns it.  (httpcore would otherwise keep the connection busy for ever.)
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from typing import Any
+from typing import Any, Protocol
 
 from lbtransport._once import Once
 from lbtransport._selection import Selection
@@ -31,16 +32,22 @@ logger = logging.getLogger("lbtransport.balancer")
 
 
 class Litter:
-    """What finalisers leave to the transport's next request to close."""
+    """What finalisers leave to the transport's next request to close.
+
+    Attributes:
+        is_foreign: Whether it is the parent's of a fork, so that nothing of it may be
+            closed here.
+    """
 
     def __init__(self) -> None:
         """Be empty."""
         self._dropped: deque[tuple[Any, Any]] = deque()
         self._kept: dict[int, Any] = {}
+        self.is_foreign = False
 
     def __bool__(self) -> bool:
         """Tell whether something is to be closed."""
-        return bool(self._dropped)
+        return bool(self._dropped) and not self.is_foreign
 
     def drop(self, thing: Any, owner: object = None) -> None:
         """Leave `thing`, and what was kept for `owner`; takes no lock."""
@@ -73,6 +80,20 @@ class Litter:
                 logger.debug("closing what was dropped failed", exc_info=True)
 
 
+class Owner(Protocol):
+    """The inner transport that a body comes from.
+
+    Attributes:
+        open: The requests that have a connection of it, or wait for one.
+        litter: Where the stream goes if nobody closes it.
+        is_left: Whether the caller had it closed, in the middle of what it does.
+    """
+
+    open: dict[Any, None]
+    litter: Litter
+    is_left: bool
+
+
 class _Body:
     """A response's body with the selection that ends with it.
 
@@ -86,8 +107,8 @@ class _Body:
         self,
         stream: Any,
         selection: Selection,
-        owner: object,
-        litter: Litter,
+        owner: Owner,
+        request: Any,
         check_deadline: Callable[[], None] | None,
     ) -> None:
         """Wrap the client's `stream`.
@@ -96,25 +117,37 @@ class _Body:
             stream: The inner transport's.
             selection: Released when the body ends.
             owner: Kept alive until the body is closed.
-            litter: Where the stream goes if nobody closes it.
+            request: As the owner knows it.
             check_deadline: Called with each chunk; raises when time is over.
         """
         self._stream = stream
         self._selection = selection
-        self._owner: object = owner
-        self._litter = litter
+        self._owner: Owner | None = owner
+        self._litter = owner.litter
+        self._request = request
         self._check_deadline = check_deadline
         self._is_closed = False
 
     def _outcome_of(self, error: BaseException) -> Outcome:
-        if isinstance(error, Exception) and not isinstance(error, self.client_error):
+        """Return what it says of the backend that the body ended with an error."""
+        is_cut_by_us = self._owner is not None and self._owner.is_left
+        is_clients = isinstance(error, self.client_error)
+        if is_cut_by_us or (isinstance(error, Exception) and not is_clients):
             return NEUTRAL
         return outcome_of_body_error(error)
+
+    def _leave_owner(self) -> None:
+        """Let go of what a closed response, which may live on for long, needs not."""
+        owner, self._owner = self._owner, None
+        if owner is not None:
+            owner.open.pop(self._request, None)
+        self._check_deadline = None  # it knows the owner too
 
     def __del__(self) -> None:
         """Leave an unclosed stream to the next request."""
         if not self._is_closed:
             self._litter.drop(self._stream, self)
+            self._leave_owner()
 
 
 class SyncBody(_Body):
@@ -122,14 +155,14 @@ class SyncBody(_Body):
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield the chunks as they arrive."""
-        chunks = iter(self._stream)
+        chunks, check_deadline = iter(self._stream), self._check_deadline
         # A generator that the collector meets is closed by it at once, and httpcore's
         # would take its pool's lock, which this very thread may hold.
         self._litter.keep(self, chunks)
         try:
             for chunk in chunks:
-                if self._check_deadline is not None:
-                    self._check_deadline()
+                if check_deadline is not None:
+                    check_deadline()
                 yield chunk
         except GeneratorExit:
             # The caller stopped; he will close the response.  Or the collector did,
@@ -144,9 +177,13 @@ class SyncBody(_Body):
         """Give the backend back and close the stream."""
         self._is_closed = True
         self._selection.release()
-        self._stream.close()
-        self._litter.let_go(self)
-        self._owner = None  # a closed response may live on for long
+        try:
+            self._stream.close()
+        finally:
+            self._litter.let_go(self)
+            self._leave_owner()
+        if self._litter:
+            self._litter.sweep()
 
 
 class AsyncBody(_Body):
@@ -154,11 +191,11 @@ class AsyncBody(_Body):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """Yield the chunks as they arrive."""
-        chunks = aiter(self._stream)
+        chunks, check_deadline = aiter(self._stream), self._check_deadline
         try:
             async for chunk in chunks:
-                if self._check_deadline is not None:
-                    self._check_deadline()
+                if check_deadline is not None:
+                    check_deadline()
                 yield chunk
         except GeneratorExit:
             raise  # as above
@@ -175,8 +212,12 @@ class AsyncBody(_Body):
         """Give the backend back, before anything can be cancelled, and close."""
         self._is_closed = True
         self._selection.release()
-        await self._stream.aclose()
-        self._owner = None
+        try:
+            await self._stream.aclose()
+        finally:
+            self._leave_owner()
+        if self._litter:
+            await self._litter.sweep_async()
 
 
 class TouchedSyncStream(Once):

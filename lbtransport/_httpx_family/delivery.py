@@ -31,6 +31,7 @@ class _Delivery:
         balancer: The service.
         request: The caller's own; never changed.
         route: That of the last attempt; None before the first.
+        sent: What was given to its inner transport.
         key: What the caller wants to be spread by.
         deadline: Seconds for the whole exchange; None if it may take for ever.
         ends_at: Instant of the deadline.
@@ -50,6 +51,7 @@ class _Delivery:
         "plan",
         "request",
         "route",
+        "sent",
     )
     # Which of the flavour's stand-ins for a body that can be sent only once.
     _once: ClassVar[str]
@@ -68,7 +70,8 @@ class _Delivery:
         self._authority = authority
         self.balancer = balancer
         self.request = request
-        self.route: Route | None = None  # of the last attempt
+        self.route: Route | None = None
+        self.sent: Any = None
         options: Options = current_options(request.extensions.get(EXTENSION))
         self._options = options
         self.key: Hashable = options.key
@@ -120,6 +123,8 @@ class _Delivery:
             return NEUTRAL
         if self._body is not None and self._body.has_raised(error):
             return NEUTRAL
+        if self.route is not None and self.route.pool.is_left:
+            return NEUTRAL  # he closed the connection
         return outcome_of_exception(error)
 
     # -- what an attempt needs ----------------------------------------------------
@@ -149,7 +154,40 @@ class _Delivery:
             request.stream if self._body is None else self._body,
             extensions,
         )
+        self.sent = made
+        route.pool.open[made] = None
         return route.pool.transport, made
+
+    def leave_pool(self) -> None:
+        """Hold no connection any more, and wait for none."""
+        assert self.route is not None
+        self.route.pool.open.pop(self.sent, None)
+
+    def _may_go_again(self, error: BaseException, backend: Backend) -> bool:
+        """Tell whether a request may go to the same backend again, by another pool.
+
+        It may if it had no connection to go by, and its pool was to blame.
+
+        Args:
+            error: What came instead of a response.
+            backend: Where the request should have gone.
+        """
+        if not isinstance(error, self._flavour.module.PoolTimeout):
+            return False
+        assert self.route is not None
+        pool, now = self.route.pool, self.balancer.core.clock.monotonic()
+        is_over = pool.is_left or (self.ends_at is not None and self.ends_at <= now)
+        if not pool.is_to_blame(self.sent, now) or is_over or not self.can_replay():
+            return False
+        url = self.request.url
+        route = self._routes.find(self.balancer, backend, self._authority, url)
+        return route.pool is not pool  # a user's factory may have but one
+
+    def _time_left(self) -> float | None:
+        """Return seconds until the deadline, not quite zero; None without one."""
+        if self.ends_at is None:
+            return None
+        return max(self.ends_at - self.balancer.core.clock.monotonic(), 0.001)
 
     def deadline_check(self, selection: Selection) -> Callable[[], None] | None:
         """Return what ends a body that is read past the deadline; None without one."""
@@ -175,14 +213,26 @@ class SyncDelivery(_Delivery):
     __slots__ = ()
     _once = "touched_sync"
 
-    def send(self, backend: Backend, timeout: float | None) -> Any:
+    def send(
+        self, backend: Backend, timeout: float | None, *, is_again: bool = False
+    ) -> Any:
         """Send the request to `backend`; return the response, its body unread."""
         transport, request = self._request_for(backend, timeout)
-        return transport.handle_request(request)
+        try:
+            return transport.handle_request(request)
+        except BaseException as error:
+            may_go_again = not is_again and self._may_go_again(error, backend)
+            self.leave_pool()
+            if not may_go_again:
+                raise
+        return self.send(backend, self._time_left(), is_again=True)
 
     def close(self, response: Any) -> None:
         """Close a response that nobody will see."""
-        response.close()
+        try:
+            response.close()
+        finally:
+            self.leave_pool()
 
 
 class AsyncDelivery(_Delivery):
@@ -191,14 +241,26 @@ class AsyncDelivery(_Delivery):
     __slots__ = ()
     _once = "touched_async"
 
-    async def send(self, backend: Backend, timeout: float | None) -> Any:
+    async def send(
+        self, backend: Backend, timeout: float | None, *, is_again: bool = False
+    ) -> Any:
         """Send the request to `backend`; return the response, its body unread."""
         transport, request = self._request_for(backend, timeout)
-        return await transport.handle_async_request(request)
+        try:
+            return await transport.handle_async_request(request)
+        except BaseException as error:
+            may_go_again = not is_again and self._may_go_again(error, backend)
+            self.leave_pool()
+            if not may_go_again:
+                raise
+        return await self.send(backend, self._time_left(), is_again=True)
 
     async def close(self, response: Any) -> None:
         """Close a response that nobody will see."""
-        await response.aclose()
+        try:
+            await response.aclose()
+        finally:
+            self.leave_pool()
 
 
 def is_replayable(hx: Any, stream: Any) -> bool:

@@ -1,12 +1,6 @@
-"""Routes: how each backend is called, and the inner transport that calls it.
+"""Routes: how each backend is called, for the logical URL that the caller wrote.
 
-There is one inner transport for each backend and TLS name.
-A shared one would be wrong (a connection verified for one name would serve another,
-because SNI is no part of httpcore's connection identity) and slow (its pool looks at
-every connection at each request, and keeps only twenty of all backends alive).
-
-What is no longer in use is closed by the transport's next request: see `bodies` on
-`litter`.
+Not here: the inner transports that call it (`pools`).
 """
 
 from __future__ import annotations
@@ -17,36 +11,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lbtransport._httpx_family.bodies import Litter
 from lbtransport._httpx_family.flavour import Flavour
+from lbtransport._httpx_family.pools import Pool, Pools
 from lbtransport._removals import removals
 from lbtransport._target import Target, make_target
 from lbtransport._types import Backend
 from lbtransport.load_balancer import LoadBalancer
 
 _MOST_ROUTES = 4096  # services times backends; a caller may invent any port
-
-
-class Pool:
-    """An inner transport: who uses it holds it, and the last one leaves it to close."""
-
-    __slots__ = ("__weakref__", "_is_left", "_litter", "transport")
-
-    def __init__(self, transport: Any, litter: Litter) -> None:
-        """Hold `transport`, and leave it in `litter` in the end."""
-        self.transport = transport
-        self._litter = litter
-        self._is_left = False
-
-    def leave(self) -> None:
-        """Leave the transport to be closed; the second time does nothing."""
-        if not self._is_left:
-            self._is_left = True
-            self._litter.drop(self.transport)
-
-    def __del__(self) -> None:
-        """Leave the transport to the next request."""
-        self.leave()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,19 +67,16 @@ class Routes:
     def __init__(
         self,
         flavour: Flavour,
-        make_transport: Callable[[Backend], Any],
+        pools: Pools,
         *,
         allow_plaintext: bool,
     ) -> None:
-        """Make inner transports with `make_transport`, when they are needed."""
+        """Lead to the inner transports in `pools`."""
         self._flavour = flavour
-        self._make_transport = make_transport
+        self._pools = pools
         self._allow_plaintext = allow_plaintext
-        self.litter = Litter()
         self._lock = threading.Lock()
         self._routes: dict[tuple[str, str, str, int | None], Route] = {}
-        self._pools: dict[tuple[str, str | None], Pool] = {}  # guarded by _lock
-        self._alive: weakref.WeakSet[Pool] = weakref.WeakSet()  # retired ones, too
 
     def find(
         self, balancer: LoadBalancer, backend: Backend, authority: Any, url: Any
@@ -131,6 +100,11 @@ class Routes:
             route is None
             or route.target.backend is not backend
             or route.balancer() is not balancer
+            # Asking the clock for each request would cost more than all of this.
+            or (
+                route.pool.retires_at is not None
+                and route.pool.is_retired(balancer.core.clock.monotonic())
+            )
         ):
             removals.watch(balancer, self)
             route = self._make(balancer, backend, url)
@@ -151,13 +125,18 @@ class Routes:
             url.netloc.decode("ascii"),
             allow_plaintext=self._allow_plaintext,
         )
+        now = balancer.core.clock.monotonic()
+        pool, replaced = self._pools.find(backend, target.tls_name, now)
+        if replaced is not None:
+            # Those of other logical URLs would keep it open.
+            self._forget(lambda route: route.pool is replaced)
         own = self._flavour.module.URL(backend.url)
         is_websocket = url.scheme in {"ws", "wss"}
         scheme = own.scheme.replace("http", "ws") if is_websocket else own.scheme
         return Route(
             balancer=weakref.ref(balancer),
             target=target,
-            pool=self._pool(backend, target.tls_name),
+            pool=pool,
             scheme=scheme,
             host=own.raw_host.decode("ascii"),
             port=own.port,
@@ -165,47 +144,26 @@ class Routes:
             sets_headers=bool(target.headers) or target.host != target.logical_netloc,
         )
 
-    def _pool(self, backend: Backend, tls_name: str | None) -> Pool:
-        key = (backend.url, tls_name)
-        pool = self._pools.get(key)
-        if pool is None:
-            # Not under the lock: a factory of the user's may do whatever it likes.
-            made = Pool(self._make_transport(backend), self.litter)
-            with self._lock:
-                pool = self._pools.setdefault(key, made)
-                self._alive.add(pool)
-        return pool
-
     def retire(self, backend: Backend) -> None:
         """Forget a backend: its connections are closed when the last body ended."""
+        self._forget(lambda route: route.target.backend.url == backend.url)
+        self._pools.retire(backend)
+
+    def _forget(self, is_gone: Callable[[Route], bool]) -> None:
         with self._lock:
-            pools = [key for key in self._pools if key[0] == backend.url]
-            dropped = [self._pools.pop(key) for key in pools]
-            for key in [key for key in self._routes if key[0] == backend.url]:
+            for key in [key for key, one in self._routes.items() if is_gone(one)]:
                 self._routes.pop(key, None)
-        del dropped  # outside the lock: this may be the last reference
 
     def clear(self) -> None:
-        """Forget all backends; leave their transports, used or not, to be closed."""
+        """Forget all backends, and leave their connections to be closed."""
+        self._pools.clear()
         with self._lock:
-            pools = list(self._alive)
-            self._pools.clear()
             self._routes.clear()
-        for pool in pools:
-            pool.leave()
 
     def abandon_after_fork(self) -> None:
-        """Leave the parent's connections alone: closing them would speak on them."""
+        """Take a new lock in the child: a thread of the parent may hold the old one."""
         self._lock = threading.Lock()
-        # What is in use leaves its stream, one day, in the old litter.
-        parents.extend([*self._alive, self.litter])
-        self._alive = weakref.WeakSet()
-        self._pools, self._routes = {}, {}
-        self.litter = Litter()
-
-
-# What a child of a fork must neither use nor close.
-parents: list[object] = []
+        self._routes = {}
 
 
 def _is_member(balancer: LoadBalancer, backend: Backend) -> bool:

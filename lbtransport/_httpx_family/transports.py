@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import ssl
 import threading
@@ -14,10 +15,12 @@ from lbtransport._errors import ConfigurationError, NoBackendsAvailable
 from lbtransport._exchange import exchange
 from lbtransport._httpx_family.delivery import AsyncDelivery, SyncDelivery
 from lbtransport._httpx_family.flavour import Flavour
-from lbtransport._httpx_family.routes import Routes, map_headers, parents
+from lbtransport._httpx_family.pools import Pools, parents
+from lbtransport._httpx_family.routes import Routes, map_headers
 from lbtransport._selection import Selection
 from lbtransport._services import Services, ServicesArgument
 from lbtransport._types import Backend
+from lbtransport._validation import check_number
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
@@ -47,21 +50,26 @@ class _FamilyTransport(Generic[RequestT, ResponseT, TransportT, LimitsT]):
         http2: As the client's own.
         limits: Of the connections to each backend; by default the client's own, but
             with idle connections kept for 60 s.
+        max_connection_age: Seconds after which a connection takes no further request;
+            None for ever.
         local_address: As that of the client's own transport.
         socket_options: As those of the client's own transport.
         transport_factory: Makes the inner transport of a backend, in place of the
-            client's own; the settings above do not apply to it.
+            client's own; the settings above do not apply to it, but for
+            `max_connection_age`.  What it makes is closed by this transport.
         passthrough: The transport for requests that belong to no service; by default
             what the client would use without us.
         allow_plaintext: Whether an https request may go to an http backend.
 
     Raises:
-        ConfigurationError: If `services` is none of these, or the environment is wrong.
+        ConfigurationError: If `services` is none of these, the environment is wrong,
+            or an age is no number above 0.
     """
 
     flavour: ClassVar[Flavour]
     _transport_name: ClassVar[str]
     _client_name: ClassVar[str]
+    _is_async: ClassVar[bool]
 
     def __init__(
         self,
@@ -73,6 +81,7 @@ class _FamilyTransport(Generic[RequestT, ResponseT, TransportT, LimitsT]):
         http1: bool = True,
         http2: bool = False,
         limits: LimitsT | None = None,
+        max_connection_age: float | None = None,
         local_address: str | None = None,
         socket_options: Any = None,
         transport_factory: Callable[[Backend], TransportT] | None = None,
@@ -80,11 +89,16 @@ class _FamilyTransport(Generic[RequestT, ResponseT, TransportT, LimitsT]):
         allow_plaintext: bool = False,
     ) -> None:
         """Connect to nothing yet."""
+        if max_connection_age is not None:
+            check_number(
+                "max_connection_age", max_connection_age, above=True, unit="seconds"
+            )
         self._services = Services(services)
         self._trust_env = trust_env
         self._passthrough: Any = passthrough
         self._lock = threading.Lock()
         hx = self.flavour.module
+        bounds: Any = limits or hx.Limits(**_LIMITS)
         # One context for all: making one takes 20 ms, an inner transport 10 us.
         self._settings = {
             "verify": hx.create_ssl_context(
@@ -92,7 +106,7 @@ class _FamilyTransport(Generic[RequestT, ResponseT, TransportT, LimitsT]):
             ),
             "http1": http1,
             "http2": http2,
-            "limits": limits or hx.Limits(**_LIMITS),
+            "limits": bounds,
         }
         sockets = {"local_address": local_address, "socket_options": socket_options}
         make = getattr(hx, self._transport_name)
@@ -100,10 +114,16 @@ class _FamilyTransport(Generic[RequestT, ResponseT, TransportT, LimitsT]):
         def make_transport(backend: Backend) -> Any:
             return make(**self._settings, **sockets)
 
-        self._routes = Routes(
-            self.flavour,
+        # Of a factory's we know no more than that each has one.
+        most = 1 if transport_factory else bounds.max_connections
+        self._pools = Pools(
             transport_factory or make_transport,
-            allow_plaintext=allow_plaintext,
+            max_connections=math.inf if most is None else most,
+            max_connection_age=max_connection_age,
+            is_async=self._is_async,
+        )
+        self._routes = Routes(
+            self.flavour, self._pools, allow_plaintext=allow_plaintext
         )
         self._client: Any = None  # guarded by _lock
         _instances.add(self)
@@ -136,12 +156,13 @@ class _FamilyTransport(Generic[RequestT, ResponseT, TransportT, LimitsT]):
         if response.is_closed:
             # Read in advance, as those of mocks are: nobody will close it.
             selection.release()
+            delivery.leave_pool()
             return response
         response.stream = body(
             response.stream,
             selection,
             route.pool,
-            self._routes.litter,
+            delivery.sent,
             delivery.deadline_check(selection),
         )
         return response
@@ -150,6 +171,7 @@ class _FamilyTransport(Generic[RequestT, ResponseT, TransportT, LimitsT]):
         """Leave the parent's connections alone."""
         self._lock = threading.Lock()
         self._routes.abandon_after_fork()
+        self._pools.abandon_after_fork()
         parents.append(self._client)
         self._client = None
 
@@ -159,6 +181,7 @@ class SyncFamilyTransport(_FamilyTransport[RequestT, ResponseT, TransportT, Limi
 
     _transport_name = "HTTPTransport"
     _client_name = "Client"
+    _is_async = False
 
     def handle_request(self, request: RequestT) -> ResponseT:
         """Send a request to a backend of its service, or pass it through."""
@@ -168,11 +191,11 @@ class SyncFamilyTransport(_FamilyTransport[RequestT, ResponseT, TransportT, Limi
         balancer = self._services.find(*authority)
         if balancer is None:
             return self._pass(url).handle_request(request)  # type: ignore[no-any-return]
-        routes, flavour = self._routes, self.flavour
-        if routes.litter:
-            routes.litter.sweep()
+        flavour, pools = self.flavour, self._pools
+        if pools.litter:
+            pools.litter.sweep()
         try:
-            delivery = SyncDelivery(flavour, routes, balancer, native, authority)
+            delivery = SyncDelivery(flavour, self._routes, balancer, native, authority)
             steps = exchange(balancer.core, delivery.plan, delivery)
             response, selection = drive(steps, delivery)
         except (NoBackendsAvailable, ConfigurationError) as error:
@@ -182,7 +205,7 @@ class SyncFamilyTransport(_FamilyTransport[RequestT, ResponseT, TransportT, Limi
     def close(self) -> None:
         """Close all connections; the balancers live on, and the transport can too."""
         self._routes.clear()
-        self._routes.litter.sweep()
+        self._pools.litter.sweep()
         with self._lock:
             client, self._client = self._client, None
         if client is not None:
@@ -196,6 +219,7 @@ class AsyncFamilyTransport(_FamilyTransport[RequestT, ResponseT, TransportT, Lim
 
     _transport_name = "AsyncHTTPTransport"
     _client_name = "AsyncClient"
+    _is_async = True
 
     async def handle_async_request(self, request: RequestT) -> ResponseT:
         """Send a request to a backend of its service, or pass it through."""
@@ -205,11 +229,11 @@ class AsyncFamilyTransport(_FamilyTransport[RequestT, ResponseT, TransportT, Lim
         balancer = self._services.find(*authority)
         if balancer is None:
             return await self._pass(url).handle_async_request(request)  # type: ignore[no-any-return]
-        routes, flavour = self._routes, self.flavour
-        if routes.litter:
-            await routes.litter.sweep_async()
+        flavour, pools = self.flavour, self._pools
+        if pools.litter:
+            await pools.litter.sweep_async()
         try:
-            delivery = AsyncDelivery(flavour, routes, balancer, native, authority)
+            delivery = AsyncDelivery(flavour, self._routes, balancer, native, authority)
             steps = exchange(balancer.core, delivery.plan, delivery)
             response, selection = await drive_async(steps, delivery)
         except (NoBackendsAvailable, ConfigurationError) as error:
@@ -219,7 +243,7 @@ class AsyncFamilyTransport(_FamilyTransport[RequestT, ResponseT, TransportT, Lim
     async def aclose(self) -> None:
         """Close all connections; the balancers live on, and the transport can too."""
         self._routes.clear()
-        await self._routes.litter.sweep_async()
+        await self._pools.litter.sweep_async()
         with self._lock:
             client, self._client = self._client, None
         if client is not None:

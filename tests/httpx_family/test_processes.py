@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import lbtransport
-from lbtransport._httpx_family import routes, transports
+from lbtransport._httpx_family import pools, transports
 from tests.conftest import ServerStarter
 from tests.httpx_family.kinds import (
     Kind,
@@ -93,7 +93,7 @@ async def test_transport_makes_connections_of_its_own_after_a_fork(
 ) -> None:
     # As the child does it, in this process: the child's own lines leave no trace.
     parents: list[Any] = []
-    monkeypatch.setattr(routes, "parents", parents)
+    monkeypatch.setattr(pools, "parents", parents)
     monkeypatch.setattr(transports, "parents", parents)
 
     async with kind.connect(orders_at(server.url)) as client:
@@ -103,7 +103,7 @@ async def test_transport_makes_connections_of_its_own_after_a_fork(
         await done(client.get(URL))
         await done(client.get(server.url))
         for left in parents:
-            if isinstance(left, routes.Pool):
+            if isinstance(left, pools.Pool):
                 await kind.close(left.transport)
             elif isinstance(left, kind.inner("Client")):
                 await kind.close(left)
@@ -120,10 +120,11 @@ def test_child_of_a_fork_does_not_wait_for_a_lock_of_the_parents(
         transport = LoadBalancingTransport(orders, verify=context)
         client = hx.Client(transport=transport)
         kept = client.send(client.build_request("GET", "http://orders/"), stream=True)
-        (pool,) = transport._routes._pools.values()
+        (pool,) = transport._pools._pools.values()
         with contextlib.ExitStack() as locks:
             locks.enter_context(transport._lock)
             locks.enter_context(transport._routes._lock)
+            locks.enter_context(transport._pools._lock)
             locks.enter_context(pool.transport._pool._optional_thread_lock)
             child = os.fork()
             if not child:
