@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import threading
 import weakref
@@ -10,12 +11,15 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import anyio
+import anyio.lowlevel
 import pytest
 
 from lbtransport import LoadBalancer
 from lbtransport._httpx_family import routes
 from tests.conftest import ServerStarter
 from tests.httpx_family.kinds import (
+    ASYNC_KINDS,
     ASYNCIO_KINDS,
     SYNC_KINDS,
     Kind,
@@ -25,9 +29,15 @@ from tests.httpx_family.kinds import (
     orders_at,
     outcomes_of,
 )
-from tests.servers import PATIENCE, LoopbackServer, reply
+from tests.servers import PATIENCE, LoopbackServer, hang, reply
 
 URL = "http://orders/items"
+
+
+def in_thread(function: Callable[[], object]) -> None:
+    """Call `function` in a thread of its own."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(function).result(PATIENCE)
 
 
 async def test_closing_closes_all_connections(
@@ -127,26 +137,39 @@ async def test_connections_of_a_removed_backend_are_closed_by_the_next_request(
         removed.wait_until(lambda server: not server.open_connections)
 
 
-async def test_body_of_a_removed_backend_is_read_to_its_end(
-    kind: Kind, start_server: ServerStarter
+@pytest.mark.parametrize("options", [{}, {"deadline": 60.0}])
+async def test_body_of_a_removed_backend_is_read_to_its_end_and_then_it_is_closed(
+    kind: Kind, start_server: ServerStarter, options: dict[str, Any]
 ) -> None:
     gate = threading.Event()
     removed, other = start_server(reply(body=[b"one", gate, b"two"])), start_server()
-    orders = orders_at(removed.url, other.url)
+    orders = orders_at(removed.url, other.url, **options)
 
     async with kind.connect(orders) as client:
         response = await kind.open(client, URL)
-        orders.remove_backend(removed.url)
+        in_thread(lambda: orders.remove_backend(removed.url))
         await done(client.get(URL))
         open_while_reading = removed.open_connections
         gate.set()
         body = await kind.read(response)
-        del response
-        await done(client.get(URL))
 
+        # No request follows, and the response lives on.
         removed.wait_until(lambda server: not server.open_connections)
 
     assert (open_while_reading, body) == (1, b"onetwo")
+
+
+@pytest.mark.parametrize("kind", SYNC_KINDS, indirect=True, ids=str)
+async def test_idle_connections_of_a_removed_backend_are_closed_at_once(
+    kind: Kind, server: LoopbackServer
+) -> None:
+    orders = orders_at(server.url)
+
+    async with kind.connect(orders) as client:
+        await done(client.get(URL))
+        in_thread(lambda: orders.remove_backend(server.url))
+
+        server.wait_until(lambda server: not server.open_connections)
 
 
 async def test_backend_that_returns_is_called_again(
@@ -293,3 +316,153 @@ async def test_closing_while_a_body_is_read_gives_the_backend_back(
 
     assert outcomes_of(orders) == (1, 0, 0)
     server.wait_until(lambda server: not server.open_connections)
+
+
+@leaves_generators
+async def test_body_that_is_cut_by_closing_blames_nobody(
+    kind: Kind, start_server: ServerStarter
+) -> None:
+    gate = threading.Event()
+    server = start_server(reply(body=[b"one", gate, b"two"]))
+    orders = orders_at(server.url)
+    client = kind.client(transport=kind.transport(orders))
+    response = await kind.open(client, URL)
+    chunks = kind.chunks(response)
+    await kind.next(chunks)
+
+    await kind.close(client)
+    gate.set()
+    with pytest.raises(kind.hx.TransportError):
+        await kind.all(chunks)
+    await kind.close(response)
+
+    assert outcomes_of(orders) == (1, 0, 0)
+
+
+@pytest.mark.parametrize("kind", ASYNC_KINDS, indirect=True, ids=str)
+async def test_request_that_is_cut_by_closing_is_not_repeated_and_blames_nobody(
+    kind: Kind, start_server: ServerStarter
+) -> None:
+    server, other = start_server(hang), start_server()
+    orders = orders_at(server.url, other.url)
+    client = kind.client(transport=kind.transport(orders))
+    errors: list[Exception] = []
+
+    async def get() -> None:
+        with pytest.raises(kind.hx.TransportError) as caught:
+            await client.get(URL)
+        errors.append(caught.value)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(get)
+        while not server.requests:
+            await anyio.lowlevel.checkpoint()
+        await client.aclose()
+
+    assert len(errors) == 1
+    assert outcomes_of(orders) == (1, 0, 0)
+    assert other.connections == 0
+    server.wait_until(lambda server: not server.open_connections)
+
+
+@pytest.mark.parametrize("kind", ASYNC_KINDS, indirect=True, ids=str)
+async def test_request_that_waits_for_a_connection_opens_none_after_closing(
+    kind: Kind, start_server: ServerStarter
+) -> None:
+    server = start_server(reply(body=[b"one", threading.Event()]))
+    orders = orders_at(server.url)
+    transport = kind.transport(orders, limits=kind.hx.Limits(max_connections=1))
+    client = kind.client(
+        transport=transport, timeout=kind.hx.Timeout(PATIENCE, pool=0.2)
+    )
+    held = await kind.open(client, URL)
+
+    async def get() -> None:
+        with pytest.raises(kind.hx.TransportError):
+            await client.get(URL)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(get)
+        while outcomes_of(orders)[0] < 2:
+            await anyio.lowlevel.checkpoint()
+        await client.aclose()
+    await kind.close(held)
+
+    assert server.connections == 1
+    assert outcomes_of(orders) == (2, 0, 0)
+
+
+async def test_transport_of_two_clients_serves_one_when_the_other_is_closed(
+    kind: Kind, server: LoopbackServer
+) -> None:
+    transport = kind.transport(orders_at(server.url))
+    first, second = (kind.client(transport=transport) for _ in range(2))
+    await done(first.get(URL))
+    await done(second.get(URL))
+    shared = server.connections
+
+    await kind.close(first)
+    response = await done(second.get(URL))
+    await kind.close(second)
+
+    assert (shared, response.status_code) == (1, 200)
+    server.wait_until(lambda server: not server.open_connections)
+
+
+async def test_transport_may_be_entered_twice(
+    kind: Kind, server: LoopbackServer
+) -> None:
+    transport = kind.transport(orders_at(server.url))
+    statuses = []
+
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(2):
+            if kind.is_async:
+                await stack.enter_async_context(transport)
+            else:
+                stack.enter_context(transport)
+            client = kind.client(transport=transport)
+            statuses.append((await done(client.get(URL))).status_code)
+
+    assert statuses == [200, 200]
+    server.wait_until(lambda server: not server.open_connections)
+
+
+@pytest.mark.parametrize("kind", SYNC_KINDS, indirect=True, ids=str)
+async def test_threads_may_close_at_the_same_time(
+    kind: Kind, server: LoopbackServer
+) -> None:
+    transport = kind.transport(orders_at(server.url))
+    with kind.client(transport=transport) as client:
+        client.get(URL)
+        client.get(server.url)  # passes through
+        barrier = threading.Barrier(4)
+
+        def close() -> None:
+            barrier.wait(PATIENCE)
+            transport.close()
+
+        with ThreadPoolExecutor(4) as pool:
+            for job in [pool.submit(close) for _ in range(4)]:
+                job.result(PATIENCE)
+
+    server.wait_until(lambda server: not server.open_connections)
+
+
+async def test_bodies_that_end_at_the_same_time_close_the_backend_once(
+    kind: Kind, start_server: ServerStarter
+) -> None:
+    removed = start_server(reply(body=[b"one", b"two"]))
+    orders = orders_at(removed.url)
+
+    async with kind.connect(orders) as client:
+        responses = [await kind.open(client, URL) for _ in range(3)]
+        orders.remove_backend(removed.url)
+        left = []
+        for response in responses:
+            left.append(removed.open_connections)
+            await kind.close(response)
+        removed.wait_until(lambda server: not server.open_connections)
+
+    assert left[0] == 3
+    assert outcomes_of(orders) == (0, 0, 0)  # it took its account along
