@@ -6,7 +6,8 @@ both, so nothing here imports either: a `Flavour` carries the module.
 - `flavour`: the module, and what is made from it,
 - `bodies`: response bodies that give their backend back, request bodies that tell
   whether they were touched,
-- `routes`: one inner transport for each backend and TLS name, and how it is called,
+- `pools`: one inner transport for each backend and TLS name, and when it is closed,
+- `routes`: how a backend is called for a logical URL,
 - `delivery`: one caller's request on its way,
 - `transports`: the sync and the async transport.
 """

@@ -48,8 +48,8 @@ class _FamilyTransport(Generic[RequestT, ResponseT, TransportT, LimitsT]):
             the environment's proxies.
         http1: As the client's own.
         http2: As the client's own.
-        limits: Of the connections to each backend; by default the client's own, but
-            with idle connections kept for 60 s.
+        limits: Of the connections to each backend, and of those that pass through; by
+            default the client's own, but with idle ones to a backend kept for 60 s.
         max_connection_age: Seconds after which a connection takes no further request;
             None for ever.
         local_address: As that of the client's own transport.
@@ -98,6 +98,7 @@ class _FamilyTransport(Generic[RequestT, ResponseT, TransportT, LimitsT]):
         self._passthrough: Any = passthrough
         self._lock = threading.Lock()
         hx = self.flavour.module
+        self._limits = limits
         bounds: Any = limits or hx.Limits(**_LIMITS)
         # One context for all: making one takes 20 ms, an inner transport 10 us.
         self._settings = {
@@ -106,13 +107,12 @@ class _FamilyTransport(Generic[RequestT, ResponseT, TransportT, LimitsT]):
             ),
             "http1": http1,
             "http2": http2,
-            "limits": bounds,
         }
         sockets = {"local_address": local_address, "socket_options": socket_options}
         make = getattr(hx, self._transport_name)
 
         def make_transport(backend: Backend) -> Any:
-            return make(**self._settings, **sockets)
+            return make(**self._settings, limits=bounds, **sockets)
 
         # Of a factory's we know no more than that each has one.
         most = 1 if transport_factory else bounds.max_connections
@@ -135,7 +135,10 @@ class _FamilyTransport(Generic[RequestT, ResponseT, TransportT, LimitsT]):
         with self._lock:
             if self._client is None:
                 make = getattr(self.flavour.module, self._client_name)
-                self._client = make(**self._settings, trust_env=self._trust_env)
+                limits = {} if self._limits is None else {"limits": self._limits}
+                self._client = make(
+                    **self._settings, **limits, trust_env=self._trust_env
+                )
             client = self._client
         # Private, but the one place that knows the rules for proxies.
         return client._transport_for_url(url)  # noqa: SLF001
