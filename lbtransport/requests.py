@@ -26,18 +26,20 @@ import copy
 import os
 import weakref
 from collections.abc import Callable
-from typing import Any, TypedDict, Unpack
+from typing import Any, Self, TypedDict, Unpack, cast
 
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from lbtransport import _errors
+from lbtransport._balancer import Balancer
 from lbtransport._drive import drive
 from lbtransport._exchange import exchange
 from lbtransport._requests.bodies import balance
 from lbtransport._requests.connector import Connector
 from lbtransport._requests.delivery import Delivery
 from lbtransport._requests.passthrough import Passthrough, PassthroughArgument
+from lbtransport._requests.preferring import Preferring
 from lbtransport._requests.routes import Routes
 from lbtransport._requests.wire import origin_of
 from lbtransport._services import Services, ServicesArgument
@@ -50,6 +52,7 @@ __all__ = [
 ]
 
 _PREFIXES = ("http://", "https://")
+_CHALLENGES = (401, 407)  # answered through `response.connection`
 
 
 class NoBackendsAvailable(_errors.NoBackendsAvailable, requests.ConnectionError):
@@ -97,6 +100,10 @@ class LoadBalancingAdapter(Connector):
         "_passthrough",
         "_use_proxies",
     ]
+
+    # Of one that answers a challenge: the backend's URL, and the adapter it stands for.
+    _preferred: str | None = None
+    _original: LoadBalancingAdapter | None = None
 
     def __init__(
         self,
@@ -153,10 +160,11 @@ class LoadBalancingAdapter(Connector):
             send: Callable[..., requests.Response]
             send = super().send if other is None else other.send
             return send(request, timeout=timeout, proxies=proxies, **arguments)
+        adapter = self._original or self
         try:
             delivery = Delivery(
-                self,
-                self._routes,
+                adapter,
+                adapter._routes,  # noqa: SLF001 - the same class
                 balancer,
                 request,
                 origin,
@@ -164,14 +172,30 @@ class LoadBalancingAdapter(Connector):
                 proxies=proxies if self._use_proxies else None,
                 arguments=arguments,
             )
-            steps = exchange(balancer.core, delivery.plan, delivery)
+            core = balancer.core
+            if self._preferred is not None:
+                core = cast("Balancer", Preferring(core, self._preferred))
+            steps = exchange(core, delivery.plan, delivery)
             response, selection = drive(steps, delivery)
         except _errors.NoBackendsAvailable as error:
             raise NoBackendsAvailable(str(error), request=request) from error
         except _errors.ConfigurationError as error:
             raise ConfigurationError(str(error), request=request) from error
         balance(response.raw, selection, balancer.core, ends_at=delivery.ends_at)
+        if response.status_code in _CHALLENGES:
+            response.connection = self._preferring(selection.backend.url)
         return response  # type: ignore[no-any-return]  # what the delivery's send gave
+
+    def _preferring(self, url: str) -> Self:
+        """Return this adapter once more, to answer what the backend at `url` asked.
+
+        It is this one in all but its choice: the same connections and services.
+        """
+        twin = type(self).__new__(type(self))
+        original = self._original or self
+        twin.__dict__.update(self.__dict__, _preferred=url, _original=original)
+        _instances.add(twin)
+        return twin
 
     def close(self) -> None:
         """Close all connections; the balancers live on, and the adapter can too."""

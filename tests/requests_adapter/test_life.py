@@ -180,6 +180,40 @@ def test_the_child_of_a_fork_has_connections_of_its_own(
         ] == [("parent", 1), ("child", 2), ("parent", 1)]
 
 
+CHALLENGED = """
+import os, sys, requests
+from lbtransport import LoadBalancer
+from lbtransport.requests import LoadBalancingAdapter
+
+backend, stranger = sys.argv[1:]
+session = requests.Session()
+session.trust_env = False  # or a variable may ask for other connections
+session.mount("http://", LoadBalancingAdapter(LoadBalancer("orders", [backend])))
+plain, challenge = session.get(stranger), session.get("http://orders/")
+if child := os.fork():
+    assert os.waitpid(child, 0)[1] == 0
+    session.get(stranger), session.get("http://orders/")
+else:
+    for response in (plain, challenge):
+        challenge.connection.send(response.request)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_the_child_of_a_fork_answers_a_challenge_on_a_connection_of_its_own(
+    start_server: ServerStarter,
+) -> None:
+    servers = [start_server(reply(401)), start_server()]
+
+    subprocess.run(
+        [sys.executable, "-c", CHALLENGED, *[server.url for server in servers]],
+        check=True,
+    )
+
+    for server in servers:
+        assert [request.connection for request in server.requests] == [1, 2, 1]
+
+
 # Without requests
 
 
