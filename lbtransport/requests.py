@@ -26,7 +26,7 @@ import copy
 import os
 import weakref
 from collections.abc import Callable
-from typing import Any, Self, TypedDict, Unpack, cast
+from typing import Any, TypedDict, Unpack, cast
 
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
@@ -39,7 +39,8 @@ from lbtransport._requests.bodies import balance
 from lbtransport._requests.connector import Connector
 from lbtransport._requests.delivery import Delivery
 from lbtransport._requests.passthrough import Passthrough, PassthroughArgument
-from lbtransport._requests.preferring import Preferring
+from lbtransport._requests.pools import Lifetime
+from lbtransport._requests.preferring import Preferring, answering
 from lbtransport._requests.routes import Routes
 from lbtransport._requests.wire import origin_of
 from lbtransport._services import Services, ServicesArgument
@@ -88,20 +89,26 @@ class LoadBalancingAdapter(Connector):
         allow_plaintext: Whether an https request may go to an http backend.
         passthrough: The adapter for what belongs to no service, or several by prefix of
             the URL, of which the longest counts.
+        keepalive_expiry: Seconds that a connection to a backend may be idle and still
+            be used; None for ever.
+        max_connection_age: Seconds after which a connection to a backend gets no other
+            request; None for never.
 
     Raises:
-        ConfigurationError: If `services` is none of these, or the environment is wrong.
+        ConfigurationError: If `services` is none of these, the environment is wrong, or
+            a number of seconds is none.
     """
 
     __attrs__ = [  # noqa: RUF012 - HTTPAdapter's list of what makes a copy
         *HTTPAdapter.__attrs__,
         "_allow_plaintext",
         "_given",
+        "_lifetime",
         "_passthrough",
         "_use_proxies",
     ]
 
-    # Of one that answers a challenge: the backend's URL, and the adapter it stands for.
+    # Of one that answers a challenge, see `answering`.
     _preferred: str | None = None
     _original: LoadBalancingAdapter | None = None
 
@@ -116,9 +123,12 @@ class LoadBalancingAdapter(Connector):
         use_proxies: bool = False,
         allow_plaintext: bool = False,
         passthrough: PassthroughArgument = None,
+        keepalive_expiry: float | None = 60.0,
+        max_connection_age: float | None = None,
     ) -> None:
         """Connect to nothing yet."""
         super().__init__(pool_connections, pool_maxsize, 0, pool_block)
+        self._lifetime = Lifetime(keepalive_expiry, max_connection_age)
         self._services = Services(services)
         is_lasting = services is None or callable(services)
         self._given = services if is_lasting else tuple(self._services)
@@ -183,19 +193,9 @@ class LoadBalancingAdapter(Connector):
             raise ConfigurationError(str(error), request=request) from error
         balance(response.raw, selection, balancer.core, ends_at=delivery.ends_at)
         if response.status_code in _CHALLENGES:
-            response.connection = self._preferring(selection.backend.url)
+            response.connection = answering(adapter, selection.backend.url)
+            _instances.add(response.connection)
         return response  # type: ignore[no-any-return]  # what the delivery's send gave
-
-    def _preferring(self, url: str) -> Self:
-        """Return this adapter once more, to answer what the backend at `url` asked.
-
-        It is this one in all but its choice: the same connections and services.
-        """
-        twin = type(self).__new__(type(self))
-        original = self._original or self
-        twin.__dict__.update(self.__dict__, _preferred=url, _original=original)
-        _instances.add(twin)
-        return twin
 
     def close(self) -> None:
         """Close all connections; the balancers live on, and the adapter can too."""
@@ -264,6 +264,8 @@ class _MountOptions(TypedDict, total=False):
     use_proxies: bool
     allow_plaintext: bool
     passthrough: PassthroughArgument
+    keepalive_expiry: float | None
+    max_connection_age: float | None
 
 
 def mount(

@@ -4,6 +4,7 @@
 - `bodies`: response bodies that give their backend back, request bodies that tell
   whether they were touched,
 - `routes`: how each backend is called, and the connections to it,
+- `pools`: those connections, and how long each is used,
 - `preferring`: a challenge's answer goes to the backend that asked,
 - `delivery`: one caller's request on its way,
 - `connector`: the hooks of requests' own adapter, which sends it,

@@ -16,34 +16,18 @@ from typing import Any
 
 from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
-from urllib3 import HTTPSConnectionPool, PoolManager
-from urllib3.exceptions import ConnectTimeoutError
+from urllib3 import PoolManager
 
+from lbtransport._requests.pools import Lifetime, watch
 from lbtransport._requests.routes import Routes
 from lbtransport._requests.wire import WireRequest, map_back
-
-
-class HandshakingPool(HTTPSConnectionPool):
-    """urllib3's, which tells a TLS handshake that hangs from an answer that does.
-
-    urllib3 calls both a read timeout; but a request whose handshake never ended was
-    never sent, and may go to another backend whatever its method.
-    """
-
-    def _validate_conn(self, conn: Any) -> None:
-        """Connect and shake hands.  Private, but there since urllib3 1.x."""
-        try:
-            super()._validate_conn(conn)
-        except TimeoutError as error:
-            raise ConnectTimeoutError(
-                conn, f"the TLS handshake with {self.host} timed out"
-            ) from error
 
 
 class Connector(HTTPAdapter):
     """Requests' adapter, for requests that say which backend they are for."""
 
     _routes: Routes
+    _lifetime: Lifetime
 
     def build_connection_pool_key_attributes(
         self, request: PreparedRequest, verify: Any, cert: Any = None
@@ -89,10 +73,11 @@ class Connector(HTTPAdapter):
                 pool = get(request, verify, proxies, cert)
             # Kept by the pool itself: cert_verify is told of nothing else.
             pool.lbtransport_scheme = scheme
+            watch(pool, self._lifetime, request.balancer.core.clock)
             return pool
 
         tls = (verify, cert) if scheme == "https" else ()
-        return self._routes.pool(request.target, (proxy, *tls), make)
+        return self._routes.pool(request, (proxy, *tls), make)
 
     def _make_pool(self, request: WireRequest, verify: Any, cert: Any) -> Any:
         """Make a pool that no pool manager will drop to make room for another."""
@@ -101,9 +86,7 @@ class Connector(HTTPAdapter):
         )
         # What subclasses set for all connections, an SSLContext say, is set for these.
         manager = PoolManager(1, **self.poolmanager.connection_pool_kw)
-        manager.pool_classes_by_scheme = dict(self.poolmanager.pool_classes_by_scheme)
-        if manager.pool_classes_by_scheme["https"] is HTTPSConnectionPool:
-            manager.pool_classes_by_scheme["https"] = HandshakingPool
+        manager.pool_classes_by_scheme = self.poolmanager.pool_classes_by_scheme
         return manager.connection_from_host(**where, pool_kwargs=settings)
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:

@@ -17,9 +17,10 @@ from requests.utils import rewind_body, select_proxy, should_bypass_proxies
 from lbtransport._balancer import Balancer
 from lbtransport._options import current_options
 from lbtransport._requests.bodies import once
+from lbtransport._requests.pools import StaleConnectionError
 from lbtransport._requests.routes import Routes
 from lbtransport._requests.wire import Origin, address, capped
-from lbtransport._types import Backend, Outcome
+from lbtransport._types import Backend, Fault, Outcome, Repeat, Verdict
 from lbtransport._types.answers import outcome_of_answer
 from lbtransport._types.exceptions import outcome_of_exception
 from lbtransport._types.outcome import NEUTRAL, SUCCESS
@@ -29,6 +30,15 @@ from lbtransport.load_balancer import LoadBalancer
 # it came with its headers, as good as always.
 _SMALL = 8192  # bytes
 _BRIEFLY = 0.1  # seconds
+
+# The request may have got through all the same, so it is repeated as any other.
+_STALE = Outcome(
+    Verdict.NEUTRAL,
+    "stale connection",
+    Fault.DISCONNECT,
+    sample=False,
+    repeat=Repeat.IDEMPOTENT,
+)
 
 
 class Delivery:
@@ -149,15 +159,16 @@ class Delivery:
         is_local = not isinstance(error, RequestException)
         if is_local or (self._once is not None and self._once.has_raised(error)):
             return NEUTRAL
+        if error.args and isinstance(error.args[0], StaleConnectionError):
+            return _STALE
         return outcome_of_exception(error)
 
     # -- what the exchange wants done ---------------------------------------------
 
     def send(self, backend: Backend, timeout: float | None) -> Response:
         """Send the request to `backend`; return the response, its body unread."""
-        wire = address(
-            self.request, self._routes.find(self.balancer, backend, self._origin)
-        )
+        target = self._routes.find(self.balancer, backend, self._origin)
+        wire = address(self.request, self.balancer, target)
         if self._once is not None:
             wire.body = self._once  # type: ignore[assignment]  # the stub knows no iterables
         try:

@@ -13,12 +13,27 @@ from __future__ import annotations
 
 from collections.abc import Collection, Hashable
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
+
+from requests.adapters import HTTPAdapter
 
 from lbtransport._balancer import Balancer
 from lbtransport._errors import NoBackendsAvailable
 from lbtransport._selection import Selection
 from lbtransport._types import Backend
+
+AdapterT = TypeVar("AdapterT", bound=HTTPAdapter)
+
+
+def answering(adapter: AdapterT, url: str) -> AdapterT:
+    """Return an adapter once more, to answer what the backend at `url` asked.
+
+    It is the same in all but its choice of a backend: the same class, connections and
+    services.
+    """
+    twin = type(adapter).__new__(type(adapter))
+    twin.__dict__.update(adapter.__dict__, _preferred=url, _original=adapter)
+    return twin
 
 
 class Preferring:

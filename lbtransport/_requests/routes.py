@@ -5,11 +5,9 @@ closed to make room for another: urllib3 keeps ten, so that with twelve backends
 each request would open a connection.
 What passes through keeps requests' own pools.
 
-A pool that is dropped closes its idle connections; responses that are still read hold
-it until they end.  So forgetting a backend is all it takes.
-
-References:
-    urllib3, `connectionpool._close_pool_connections`.
+Forgetting a backend closes its idle connections; one whose response is still read
+closes when that ends.
+A request that found its pool before finds it usable still.
 """
 
 from __future__ import annotations
@@ -20,7 +18,8 @@ from typing import Any
 from urllib3.connectionpool import HTTPConnectionPool
 
 from lbtransport._removals import removals
-from lbtransport._requests.wire import Origin
+from lbtransport._requests.pools import WatchedPool
+from lbtransport._requests.wire import Origin, WireRequest
 from lbtransport._target import Target, make_target
 from lbtransport._types import Backend
 from lbtransport.load_balancer import LoadBalancer
@@ -68,31 +67,52 @@ class Routes:
 
     def pool(
         self,
-        target: Target,
+        request: WireRequest,
         settings: tuple[Hashable, ...],
         make: Callable[[], Any],
     ) -> HTTPConnectionPool:
-        """Return the connections to a backend.
+        """Return the connections to the backend of a request.
 
         Args:
-            target: Whose.
+            request: Says which one it is.
             settings: What else connections must have in common to be shared.
             make: Makes the pool, if it is the first of its kind.
         """
+        target = request.target
         key = (target.backend.url, target.tls_name, *settings)
         pool = self._pools.get(key)
         if pool is None:
             # Two threads may make one each, and nobody connects by the second.
             pool = self._pools.setdefault(key, make())
+            # Looked at after it was kept, or its removal in between would be missed.
+            if _has_left(request.balancer, target.backend):
+                self.retire(target.backend)
         return pool
 
     def retire(self, backend: Backend) -> None:
         """Forget a backend: its connections are closed when the last body ended."""
-        known: tuple[dict[Any, Any], ...] = (self._targets, self._pools)
-        for routes in known:
-            for key in [key for key in list(routes) if key[0] == backend.url]:
-                routes.pop(key, None)
+        for target in [key for key in list(self._targets) if key[0] == backend.url]:
+            self._targets.pop(target, None)
+        for pool in [key for key in list(self._pools) if key[0] == backend.url]:
+            _retire(self._pools.pop(pool, None))
 
     def clear(self) -> None:
         """Forget all backends."""
+        pools = self._pools
         self._targets, self._pools = {}, {}
+        for pool in list(pools.values()):
+            _retire(pool)
+
+
+def _retire(pool: HTTPConnectionPool | None) -> None:
+    # One of a user's own class closes its connections when the last one lets go of it.
+    if isinstance(pool, WatchedPool):
+        pool.retire()
+
+
+def _has_left(balancer: LoadBalancer, backend: Backend) -> bool:
+    try:
+        balancer.core.in_flight(backend)
+    except KeyError:
+        return True
+    return False

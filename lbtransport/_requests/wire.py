@@ -22,6 +22,7 @@ from urllib3 import HTTPHeaderDict
 from urllib3.util import Timeout
 
 from lbtransport._target import Target
+from lbtransport.load_balancer import LoadBalancer
 
 _SHORTEST_ORIGIN = len("https://")  # the first slash after it ends the authority
 
@@ -68,19 +69,24 @@ class WireRequest(PreparedRequest):
 
     Attributes:
         original: The caller's own.
+        balancer: The service.
         target: The backend, and the names it is called by.
     """
 
     original: PreparedRequest
+    balancer: LoadBalancer
     target: Target
 
 
-def address(request: PreparedRequest, target: Target) -> WireRequest:
+def address(
+    request: PreparedRequest, balancer: LoadBalancer, target: Target
+) -> WireRequest:
     """Return a copy of a request for one backend; the original is not changed."""
     wire = WireRequest.__new__(WireRequest)
     # Not copy(), which copies the cookie jar too: only the headers will differ.
     wire.__dict__.update(request.__dict__)
     wire.original = request
+    wire.balancer = balancer
     wire.target = target
     headers = CaseInsensitiveDict(request.headers)
     if "Host" not in headers:

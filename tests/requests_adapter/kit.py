@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Hashable, Sequence
+import threading
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from lbtransport import Backend, LoadBalancer
 from lbtransport._clock import ManualClock
 from lbtransport.requests import LoadBalancingAdapter, mount
 from lbtransport.strategies import Candidates, Member
-from tests.servers import reply
+from tests.servers import PATIENCE, reply
 
 FULL = b"0123456789" * 1000
 SIZED = reply(body=FULL)
@@ -108,6 +110,19 @@ def outcomes_of(service: LoadBalancer) -> tuple[int, int, int]:
         sum(one.failures for one in backends),
         sum(one.in_flight for one in backends),
     )
+
+
+def in_threads(number: int, work: Callable[[int], None]) -> None:
+    """Call `work` in so many threads at once, each with its number."""
+    start = threading.Barrier(number)
+
+    def begin(own: int) -> None:
+        start.wait(PATIENCE)
+        work(own)
+
+    with ThreadPoolExecutor(number) as pool:
+        for future in [pool.submit(begin, own) for own in range(number)]:
+            future.result()
 
 
 def find_nothing(scheme: str, host: str, port: int) -> LoadBalancer | None:

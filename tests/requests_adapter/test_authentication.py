@@ -17,7 +17,7 @@ from requests.utils import parse_dict_header
 from lbtransport.requests import LoadBalancingAdapter
 from tests.conftest import ServerStarter
 from tests.requests_adapter.conftest import Balance
-from tests.requests_adapter.kit import orders_at, outcomes_of
+from tests.requests_adapter.kit import in_threads, orders_at, outcomes_of
 from tests.servers import LoopbackServer, Reply, Request, close_without_answer
 
 USER, PASSWORD = "user", "password"
@@ -263,6 +263,18 @@ def test_connection_of_a_challenge_is_the_adapter_in_all_else(
     assert again.send(stranger).content == b""
 
 
+def test_closing_the_connection_of_a_challenge_closes_the_adapters(
+    balance: Balance, guards: list[LoopbackServer], server: LoopbackServer
+) -> None:
+    adapter, challenge = _challenged(balance, guards)
+    adapter.send(requests.Request("GET", server.url).prepare()).close()
+
+    challenge.connection.close()
+
+    for guard in (*guards, server):
+        guard.wait_until(lambda guard: guard.open_connections == 0)
+
+
 def test_a_subclass_hears_of_the_answer_to_a_challenge(
     guards: list[LoopbackServer],
 ) -> None:
@@ -313,15 +325,11 @@ def test_threads_answer_each_their_own_challenge(
     auth = HTTPDigestAuth(USER, PASSWORD)
     statuses: list[int] = []
 
-    def work() -> None:
+    def work(_: int) -> None:
         for _ in range(5):
             response = client.get("http://orders/", auth=auth)
             statuses.append(response.status_code)
 
-    threads = [threading.Thread(target=work) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(8, work)
 
     assert statuses == [200] * 40

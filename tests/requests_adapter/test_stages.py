@@ -13,7 +13,15 @@ from tests.certificates import Authority
 from tests.conftest import ServerStarter
 from tests.requests_adapter.conftest import Balance
 from tests.requests_adapter.kit import DONE, InOrder, orders_at, outcomes_of
-from tests.servers import LoopbackServer
+from tests.servers import (
+    Answer,
+    Handler,
+    LoopbackServer,
+    Reply,
+    Request,
+    close_without_answer,
+    reset,
+)
 
 TIMEOUT = (0.2, 0.2)  # seconds, to connect and to wait; nothing here takes any
 
@@ -45,6 +53,86 @@ def test_handshake_that_hangs_is_a_timeout_of_connecting(
 
     with pytest.raises(requests.ConnectTimeout, match="handshake"):
         client.get("http://orders/", timeout=TIMEOUT)
+
+
+class Aging:
+    """Answers the first request of each connection, and fails all that follow."""
+
+    def __init__(self, later: Handler) -> None:
+        self._later = later
+        self._seen: set[int] = set()
+
+    def __call__(self, request: Request) -> Answer:
+        if request.connection in self._seen:
+            return self._later(request)
+        self._seen.add(request.connection)
+        return Reply(body=b"first")
+
+
+CLOSED = pytest.mark.parametrize("later", [close_without_answer, reset])
+
+
+@CLOSED
+def test_connection_that_was_closed_under_its_second_request_blames_nobody(
+    balance: Balance,
+    start_server: ServerStarter,
+    server: LoopbackServer,
+    later: Handler,
+) -> None:
+    aging = start_server(Aging(later))
+    service = orders_at(aging.url, server.url)
+    client = balance(service)
+
+    bodies = [client.get("http://orders/").text for _ in range(4)]
+
+    assert bodies == ["first", "", "first", ""]
+    assert (len(aging.requests), aging.connections) == (4, 2)
+    assert outcomes_of(service) == (6, 0, 0)
+
+
+@CLOSED
+def test_post_that_met_a_closing_connection_is_not_sent_twice(
+    balance: Balance,
+    start_server: ServerStarter,
+    server: LoopbackServer,
+    later: Handler,
+) -> None:
+    aging = start_server(Aging(later))
+    service = orders_at(aging.url, server.url)
+    client = balance(service)
+    client.get("http://orders/")
+
+    with pytest.raises(requests.ConnectionError) as raised:
+        client.post("http://orders/", data=b"pay")
+
+    assert raised.type is requests.ConnectionError
+    assert server.requests == []
+    assert outcomes_of(service) == (2, 0, 0)
+
+
+def test_connection_that_is_seen_closed_before_it_is_used_is_opened_anew(
+    balance: Balance, server: LoopbackServer
+) -> None:
+    service = orders_at(server.url)
+    client = balance(service)
+    client.get("http://orders/")
+    server.restart()
+
+    response = client.post("http://orders/", data=b"pay")
+
+    assert response.status_code == 200
+    assert outcomes_of(service) == (2, 0, 0)
+
+
+def test_fresh_connection_that_is_closed_is_the_backends_fault(
+    balance: Balance, start_server: ServerStarter, server: LoopbackServer
+) -> None:
+    dying = start_server(close_without_answer)
+    service = orders_at(dying.url, server.url)
+
+    balance(service).get("http://orders/")
+
+    assert outcomes_of(service) == (2, 1, 0)
 
 
 def test_body_that_raises_blames_no_backend(
