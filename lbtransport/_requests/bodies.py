@@ -24,7 +24,9 @@ References:
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Generator, Iterator
+from contextlib import closing
 from typing import Any
 
 from urllib3 import HTTPResponse
@@ -48,6 +50,8 @@ class BalancedResponse(HTTPResponse):
     # Set by `balance`, which makes one of these out of a response that is there.
     _lb_ends_at: float
     _lb_balancer: Balancer
+
+    _lb_reader: int | None = None  # the thread that waits for a chunk
 
     def read(
         self,
@@ -95,9 +99,10 @@ class BalancedResponse(HTTPResponse):
         """Read as urllib3 does, and take note of how it ended."""
         if not self.chunked:  # urllib3 refuses, and the body is still there
             return super().read_chunked(amt, decode_content)
-        chunks: Iterator[bytes] = super().read_chunked(amt, decode_content)
+        chunks: Generator[bytes] = super().read_chunked(amt, decode_content)
         if self._lb_ends_at < math.inf:
-            chunks = iter(lambda: self._piece(amt, decode_content), b"")
+            pieces = iter(lambda: self._piece(amt, decode_content), b"")
+            chunks = (piece for piece in pieces)
         return self._watched(chunks)
 
     def drain_conn(self) -> None:
@@ -107,12 +112,16 @@ class BalancedResponse(HTTPResponse):
 
     def close(self) -> None:
         """Close, and give the backend back if the body has not ended before."""
-        self._abandon()
+        # urllib3 itself closes what is malformed, before it says so.
+        if self._lb_reader != threading.get_ident():
+            self._abandon()
         super().close()
 
-    def _watched(self, chunks: Iterator[bytes]) -> Generator[bytes]:
+    def _watched(self, chunks: Generator[bytes]) -> Generator[bytes]:
         try:
-            yield from chunks
+            with closing(chunks):
+                while (chunk := self._next_of(chunks)) is not None:
+                    yield chunk
         except GeneratorExit:
             self._abandon()
             raise
@@ -120,6 +129,13 @@ class BalancedResponse(HTTPResponse):
             self._fail(error)
             raise
         self._release(None)
+
+    def _next_of(self, chunks: Iterator[bytes]) -> bytes | None:
+        self._lb_reader = threading.get_ident()
+        try:
+            return next(chunks, None)
+        finally:
+            self._lb_reader = None
 
     def _pieces(self, amt: int | None, decode_content: bool | None) -> Iterator[bytes]:
         """Yield what comes, up to `amt` bytes, as long as the deadline allows."""

@@ -44,6 +44,11 @@ def _by_read1(response: requests.Response) -> bytes:
             truncated_chunk, requests.exceptions.ChunkedEncodingError, id="half a chunk"
         ),
         pytest.param(
+            lambda _: Reply(body=[b"four", Fate.CLOSE]),
+            requests.exceptions.ChunkedEncodingError,
+            id="closed between chunks",
+        ),
+        pytest.param(
             lambda _: Reply(body=[b"four", Fate.RESET]),
             requests.exceptions.ChunkedEncodingError,
             id="reset",
