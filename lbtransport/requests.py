@@ -23,6 +23,7 @@ except ModuleNotFoundError as error:
     ) from error
 
 import copy
+import logging
 import os
 import weakref
 from collections.abc import Callable
@@ -52,6 +53,8 @@ __all__ = [
     "mount",
 ]
 
+logger = logging.getLogger("lbtransport.retry")
+
 _PREFIXES = ("http://", "https://")
 _CHALLENGES = (401, 407)  # answered through `response.connection`
 
@@ -80,7 +83,7 @@ class LoadBalancingAdapter(Connector):
             returns one or None, or nothing for those that the environment configures.
         pool_connections: As requests' own; for what passes through.
         pool_maxsize: As requests' own; for each backend.
-        max_retries: As requests' own; for what passes through.
+        max_retries: As requests' own; for what passes through, which a warning says.
             urllib3 would repeat on the same backend, so what is balanced is repeated by
             the balancer's `retry` alone.
         pool_block: As requests' own.
@@ -136,6 +139,11 @@ class LoadBalancingAdapter(Connector):
         self._allow_plaintext = allow_plaintext
         self._passthrough = Passthrough(passthrough)
         if max_retries != 0:
+            logger.warning(
+                "max_retries is for what passes through, backends are retried by the "
+                "balancer's retry max_retries=%r",
+                max_retries,
+            )
             own = HTTPAdapter(pool_connections, pool_maxsize, max_retries, pool_block)
             self._passthrough.keep("", own)
         self._begin()

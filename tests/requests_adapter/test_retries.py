@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import requests
 import tenacity
+from urllib3.util import Retry
 
 import lbtransport
 from lbtransport import NoBackendsAvailable, RetryPolicy, options
@@ -245,16 +246,22 @@ def test_urllib3_never_repeats_on_the_same_backend(
     assert len(dying.requests) == 1
 
 
-def test_urllib3_repeats_what_passes_through(
-    balance: Balance, start_server: ServerStarter
+@pytest.mark.parametrize("max_retries", [2, Retry(2)])
+def test_urllib3_repeats_what_passes_through_and_we_say_so(
+    balance: Balance,
+    start_server: ServerStarter,
+    caplog: pytest.LogCaptureFixture,
+    max_retries: Retry | int,
 ) -> None:
     dying = start_server(close_without_answer)
-    client = balance(orders_at(), max_retries=2)
+    client = balance(orders_at(), max_retries=max_retries)
 
     with pytest.raises(requests.ConnectionError):
         client.get(dying.url)
 
     assert dying.connections == 3
+    (record,) = (one for one in caplog.records if one.name == "lbtransport.retry")
+    assert (record.levelname, record.args) == ("WARNING", (max_retries,))
 
 
 def test_a_key_reaches_the_strategy(
