@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 from urllib3 import HTTPSConnectionPool
 
+from lbtransport._requests.pools import WatchedPool
 from tests.certificates import Authority
 from tests.conftest import ServerStarter
 from tests.requests_adapter.conftest import Balance
@@ -133,6 +135,55 @@ def test_fresh_connection_that_is_closed_is_the_backends_fault(
     balance(service).get("http://orders/")
 
     assert outcomes_of(service) == (2, 1, 0)
+
+
+def test_pool_that_was_closed_meanwhile_blames_nobody(
+    balance: Balance, three_servers: list[LoopbackServer]
+) -> None:
+    service = orders_at(*[server.url for server in three_servers])
+    client = balance(service)
+    send = WatchedPool.urlopen
+
+    def close_first(pool: WatchedPool, *args: Any, **kwargs: Any) -> Any:
+        if pool.port == three_servers[0].port:
+            pool.close()
+        return send(pool, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WatchedPool, "urlopen", close_first)
+        text = client.post("http://orders/", data=b"pay").text
+
+    assert text == "1"
+    assert outcomes_of(service) == (2, 0, 0)
+    service.remove_backend(three_servers[0].url)  # whose pool is closed already
+
+
+def test_proxy_that_refuses_blames_no_backend(
+    balance: Balance, refused_url: str
+) -> None:
+    service = orders_at("http://10.9.8.7", "http://10.9.8.8")
+    client = balance(service, use_proxies=True)
+    client.session.proxies = {"http": refused_url}
+    request = client.session.prepare_request(requests.Request("GET", "http://orders/"))
+
+    with pytest.raises(requests.exceptions.ProxyError) as raised:
+        client.session.send(request)
+
+    assert raised.value.request is request
+    assert outcomes_of(service)[1:] == (0, 0)
+
+
+def test_backend_without_room_gives_way_where_a_pool_would_block(
+    balance: Balance, three_servers: list[LoopbackServer]
+) -> None:
+    urls = [server.url for server in three_servers]
+    service = orders_at(*urls, max_in_flight=1)
+    client = balance(service, pool_maxsize=1, pool_block=True)
+
+    with client.get("http://orders/", stream=True) as first:
+        second = client.get("http://orders/")
+
+        assert (first.text, second.text) == ("0", "1")
 
 
 def test_body_that_raises_blames_no_backend(
