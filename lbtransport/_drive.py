@@ -7,7 +7,6 @@ compares the traces.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import inspect
 import sys
@@ -175,6 +174,10 @@ async def _wait_async(signal: Signal, timeout: float | None) -> bool:
     trio = _running_trio()
     if trio is not None:
         return await _wait_trio(trio, signal, timeout)
+    return await _wait_asyncio(_loaded_asyncio(), signal, timeout)
+
+
+async def _wait_asyncio(asyncio: Any, signal: Signal, timeout: float | None) -> bool:
     loop = asyncio.get_running_loop()
     woken = asyncio.Event()
 
@@ -207,10 +210,18 @@ async def _wait_trio(trio: Any, signal: Signal, timeout: float | None) -> bool:
 
 async def _sleep_async(seconds: float) -> None:
     trio = _running_trio()
-    await (asyncio if trio is None else trio).sleep(seconds)
+    await (_loaded_asyncio() if trio is None else trio).sleep(seconds)
+
+
+# Neither library is imported here: whoever runs tasks has imported his, and whoever
+# does not need not pay for asyncio, which takes longer to import than all of ours.
 
 
 def _running_trio() -> Any:
-    """Return the trio module if this is one of its tasks; it is never imported."""
+    """Return the trio module if this is one of its tasks."""
     trio = sys.modules.get("trio")
     return trio if trio is not None and trio.lowlevel.in_trio_task() else None
+
+
+def _loaded_asyncio() -> Any:
+    return sys.modules["asyncio"]
