@@ -16,16 +16,15 @@ from typing import Any, Protocol
 import tenacity
 
 from lbtransport._balancer import Balancer
-from lbtransport._effects import Call, Effect, Sleep
+from lbtransport._effects import Call, Effect, Sleep, Vet
 from lbtransport._errors import NoBackendsAvailable
 from lbtransport._selection import Selection
+from lbtransport._tenacity import USUAL_SLEEPS
 from lbtransport._types import Backend, Fault, Outcome
 from lbtransport.events import AttemptRetried
 from lbtransport.retry import Plan, Repeatable, Standing
 
 logger = logging.getLogger("lbtransport.retry")
-
-_USUAL_SLEEPS = (tenacity.Retrying().sleep, tenacity.AsyncRetrying().sleep)
 
 
 class Job(Repeatable, Protocol):
@@ -95,8 +94,13 @@ class Course:
         )
 
     def begin(self) -> Generator[Effect, Any, None]:
-        """Let a user's own tenacity object see the first attempt coming."""
-        yield Call(self._retrying.iter, (self._call,))
+        """Let a user's own tenacity object see the first attempt coming.
+
+        Raises:
+            ConfigurationError: If it is none for this kind of client.
+        """
+        yield Vet(self._retrying)
+        yield from self._step()
 
     def consider(
         self, attempt: Attempt, ends_at: float
@@ -128,10 +132,7 @@ class Course:
         else:
             self._call.set_exception((type(error), error, error.__traceback__))
         try:
-            if self._plan.is_own:
-                step = yield Call(self._retrying.iter, (self._call,))
-            else:
-                step = self._retrying.iter(self._call)
+            step = yield from self._step()
         except Exception as raised:
             if raised is error:
                 self._call.outcome = None  # leave no cycle to the collector
@@ -148,15 +149,12 @@ class Course:
     def wait(self, seconds: float) -> Generator[Effect, Any, None]:
         """Wait, and tell a user's own tenacity object that the next attempt begins."""
         sleep = self._retrying.sleep
-        if sleep in _USUAL_SLEEPS:
-            if seconds > 0:
-                yield Sleep(seconds)
-        elif isinstance(self._retrying, tenacity.AsyncRetrying):
+        if sleep not in USUAL_SLEEPS:
             yield Call(sleep, (seconds,))
-        else:
-            yield Sleep(seconds, sleep)
+        elif seconds > 0:
+            yield Sleep(seconds)
         if self._plan.is_own:
-            yield Call(self._retrying.iter, (self._call,))
+            yield from self._step()
 
     def select_next(self) -> Selection | None:
         """Select the backend of the next attempt; None if none is left at all.
@@ -177,15 +175,23 @@ class Course:
             return select(key)
         return None
 
+    def _step(self) -> Generator[Effect, Any, Any]:
+        """Have tenacity take its next step; callbacks that await are awaited."""
+        step = self._retrying.iter
+        if isinstance(self._retrying, tenacity.AsyncRetrying):
+            return (yield Call(step, (self._call,)))
+        # Called here: the driver would await an answer that can be awaited.
+        return step(self._call)
+
     def _may_repeat(self, attempt: Attempt) -> bool:
         """Tell whether repeating is safe, and whether it helps."""
         if not self._plan.may_repeat(attempt.outcome, self._job):
             return False
         if attempt.outcome.fault is not Fault.RESPONSE_TIMEOUT:
             return True
-        # A slow fleet that is asked twice gets slower: once at most, and not at all
-        # while the others time out too.
-        if self._has_repeated_timeout:
+        # A slow fleet that is asked twice gets slower: once at most, unless the user's
+        # own rules say more, and not at all while the others time out too.
+        if self._has_repeated_timeout and not self._plan.is_own:
             return False
         self._has_repeated_timeout = True
         return not self._balancer.timeouts_are_widespread(attempt.backend)

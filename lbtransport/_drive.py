@@ -23,9 +23,11 @@ from lbtransport._effects import (
     Resolve,
     Send,
     Sleep,
+    Vet,
     Wait,
 )
 from lbtransport._errors import ConfigurationError
+from lbtransport._tenacity import refuse_awaiting, refuse_blocking
 from lbtransport._types import Backend, Signal
 
 T = TypeVar("T")
@@ -106,12 +108,14 @@ def perform(effect: Effect, courier: Courier | None) -> Any:
         case Close(response):
             assert courier is not None
             return courier.close(response)
-        case Sleep(seconds, by):
-            return _returned(by(seconds), by) if by else time.sleep(seconds)
+        case Sleep(seconds):
+            return time.sleep(seconds)
         case Wait(signal, timeout):
             return _wait(signal, timeout)
         case Call(function, arguments):
             return _returned(function(*arguments), function)
+        case Vet(retrying):
+            return refuse_awaiting(retrying)
         case Check(checker, backend):
             return _returned(checker(backend), checker)
         case Resolve(resolver):
@@ -129,17 +133,14 @@ async def perform_async(effect: Effect, courier: AsyncCourier | None) -> Any:
         case Close(response):
             assert courier is not None
             return await courier.close(response)
-        case Sleep(seconds, by):
-            if by is not None:
-                raise ConfigurationError(
-                    f"sleep={by!r} would block the event loop: give a tenacity "
-                    f"AsyncRetrying with an async sleep, or leave `sleep` away"
-                )
+        case Sleep(seconds):
             return await _sleep_async(seconds)
         case Wait(signal, timeout):
             return await _wait_async(signal, timeout)
         case Call(function, arguments):
             return await _awaited(function(*arguments))
+        case Vet(retrying):
+            return refuse_blocking(retrying)
         case Check(checker, backend):
             return await _awaited(checker(backend))
         case Resolve(resolver):

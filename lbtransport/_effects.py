@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
+from tenacity import BaseRetrying
+
 from lbtransport._types import Backend, Signal
 
 
@@ -28,15 +30,9 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Sleep:
-    """Wait for `seconds`.
-
-    Attributes:
-        seconds: At least 0.
-        by: A function of the user's that blocks for so long; None for the usual.
-    """
+    """Wait for `seconds`, at least 0."""
 
     seconds: float
-    by: Callable[[float], Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +49,13 @@ class Call:
 
     function: Callable[..., Any]
     arguments: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Vet:
+    """Refuse a user's own tenacity object that cannot be honoured here."""
+
+    retrying: BaseRetrying
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,4 +96,4 @@ class Resolve:
     resolver: Resolver
 
 
-Effect: TypeAlias = Send | Sleep | Wait | Call | Close | Check | Resolve
+Effect: TypeAlias = Send | Sleep | Wait | Call | Vet | Close | Check | Resolve

@@ -18,13 +18,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import tenacity
 from tenacity.stop import stop_base
 from tenacity.wait import wait_base
 
 from lbtransport._errors import ConfigurationError
+from lbtransport._tenacity import adopt, last_outcome
 from lbtransport._types import Outcome, Repeat
 from lbtransport._validation import check_integer, check_number
 
@@ -215,7 +216,7 @@ def _plan_of_policy(policy: RetryPolicy) -> Plan:
         stop=tenacity.stop_after_attempt(policy.attempts) | stop_before_deadline(),
         wait=wait_untried(policy.min_wait, policy.max_wait),
         retry=_always,
-        retry_error_callback=_last_outcome,
+        retry_error_callback=last_outcome,
     )
     return Plan(policy, retrying)
 
@@ -223,16 +224,8 @@ def _plan_of_policy(policy: RetryPolicy) -> Plan:
 def _plan_of_own(retrying: tenacity.BaseRetrying) -> Plan:
     if not retrying.enabled:
         return _plan_of_policy(NO_RETRIES)
-    if retrying.retry_error_callback is None:
-        # Otherwise a RetryError would leave the transport, which no caller of the
-        # client expects: the last answer or the last error does.
-        retrying = retrying.copy(retry_error_callback=_last_outcome)
-    return Plan(RetryPolicy(), retrying, is_own=True)
+    return Plan(RetryPolicy(), adopt(retrying), is_own=True)
 
 
 def _always(retry_state: tenacity.RetryCallState) -> bool:
     return True  # what must not be repeated is never put to tenacity
-
-
-def _last_outcome(retry_state: tenacity.RetryCallState) -> Any:
-    return retry_state.outcome.result() if retry_state.outcome else None

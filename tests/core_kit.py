@@ -230,7 +230,7 @@ class Script:
                 self.trace.append(f"close {response.status}")
                 response.closed += 1
                 return None
-            case Sleep(seconds, None):
+            case Sleep(seconds):
                 self.trace.append("sleep")
                 self.clock.advance(seconds)
                 return None

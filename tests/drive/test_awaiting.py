@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 from collections.abc import Generator
 from typing import Any
@@ -12,8 +11,8 @@ import tenacity
 from anyio.lowlevel import checkpoint
 
 from lbtransport import Backend, ConfigurationError
-from lbtransport._drive import drive, drive_async
-from lbtransport._effects import Call, Check, Effect, Resolve, Sleep
+from lbtransport._drive import drive
+from lbtransport._effects import Call, Check, Effect, Resolve
 from tests.core_kit import A, B, make_service
 from tests.drive.kit import BACKEND, DRIVERS, Discovery, Steps, ask_for, make_awaiting
 
@@ -75,19 +74,6 @@ def ask_again(effect: Effect) -> Steps:
     return (yield effect)
 
 
-def test_thread_refuses_a_sleep_that_must_be_awaited() -> None:
-    with pytest.raises(ConfigurationError, match="must be awaited"):
-        drive(ask_again(Sleep(0.0, asyncio.sleep)))
-
-
-def test_thread_sleeps_as_it_is_told() -> None:
-    slept: list[float] = []
-
-    drive(ask_again(Sleep(3.0, slept.append)))
-
-    assert slept == [3.0]
-
-
 async def test_own_async_object_may_sleep_by_whatever_can_be_awaited() -> None:
     slept: list[float] = []
 
@@ -107,12 +93,3 @@ async def test_own_async_object_may_sleep_by_whatever_can_be_awaited() -> None:
 
     assert await service.execute_async(call) == "there"
     assert slept == [3600.0]
-
-
-async def test_task_refuses_a_sleep_that_would_block_it() -> None:
-    slept: list[float] = []
-
-    with pytest.raises(ConfigurationError, match="would block the event loop"):
-        await drive_async(ask_again(Sleep(3.0, slept.append)))
-
-    assert slept == []

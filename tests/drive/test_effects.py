@@ -5,9 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import tenacity
 
 from lbtransport import Backend
-from lbtransport._effects import Call, Check, Close, Effect, Resolve, Send, Sleep, Wait
+from lbtransport._effects import (
+    Call,
+    Check,
+    Close,
+    Effect,
+    Resolve,
+    Send,
+    Sleep,
+    Vet,
+    Wait,
+)
 from lbtransport._types import Signal
 from tests.core_kit import A, Reply
 from tests.drive.kit import (
@@ -47,6 +58,7 @@ SCRIPTS: dict[str, tuple[Effect, object]] = {
     "wait in vain": (Wait(Signal(), 0.0), False),
     "call": (Call(pow, (2, 5)), 32),
     "call without arguments": (Call(dict), {}),
+    "vet": (Vet(tenacity.Retrying()), None),
     "check": (Check(lambda backend: backend.url, BACKEND), A),
     "resolve": (Resolve(Discovery()), [BACKEND]),
     "call that fails": (Call(fail), "ZeroDivisionError"),

@@ -12,7 +12,7 @@ import tenacity
 from anyio.lowlevel import checkpoint
 from tenacity.asyncio import retry_if_result
 
-from lbtransport import Backend, ConfigurationError, LoadBalancer
+from lbtransport import Backend, LoadBalancer
 from tests.core_kit import A, B, in_flight, make_service
 from tests.drive.kit import interrupt, make_awaiting
 
@@ -155,18 +155,6 @@ async def test_synchronous_object_serves_tasks_too() -> None:
         await service.execute_async(refuse)
 
     assert service.stats().backends[0].total == 2
-
-
-async def test_synchronous_sleep_is_refused_by_a_task() -> None:
-    retrying = tenacity.Retrying(
-        stop=tenacity.stop_after_attempt(2), sleep=lambda seconds: None
-    )
-    service = make_service([A], retry=retrying)
-
-    with pytest.raises(ConfigurationError, match="would block the event loop"):
-        await service.execute_async(refuse)
-
-    assert in_flight(service) == 0
 
 
 async def refuse(backend: Backend) -> None:

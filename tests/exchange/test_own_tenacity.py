@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import tenacity
 from tenacity.wait import wait_base
 
-from lbtransport import ConfigurationError
-from lbtransport._drive import perform
-from lbtransport._effects import Call, Effect, Send, Sleep
 from tests.core_kit import A, B, Fate, Reply, in_flight, make_service
 from tests.exchange.kit import IF_503, INTERRUPTS, Client, refused, reset
 
@@ -171,9 +168,7 @@ def test_own_sleep_does_the_waiting() -> None:
     client.ask(retry=own)
 
     assert slept == [3.0]
-    assert [e.by for e in client.script.effects if isinstance(e, Sleep)] == [
-        slept.append
-    ]
+    assert client.script.sleeps == []
 
 
 def test_own_sleep_is_called_for_no_seconds_too() -> None:
@@ -240,36 +235,3 @@ def test_own_predicate_never_sees_an_interrupt(interrupt: BaseException) -> None
 
     assert diary.entries == [("before", 1, None)]
     assert in_flight(client.service) == 0
-
-
-def test_own_object_serves_many_exchanges_at_once() -> None:
-    own = Diary().retrying(retry=IF_503)
-    client = Client()
-    one, other = client.steps(retry=own), client.steps(retry=own)
-
-    def up_to_send(steps: Generator[Effect, Any, Any], effect: Effect) -> None:
-        while not isinstance(effect, Send):
-            call = perform(effect, None) if isinstance(effect, Call) else None
-            effect = steps.send(call)
-
-    up_to_send(one, next(one))
-    up_to_send(other, next(other))
-    for _ in range(2):
-        up_to_send(one, one.send(Reply(503)))
-        up_to_send(other, other.throw(refused()))
-    with pytest.raises(ConnectionRefusedError):
-        up_to_send(other, other.throw(refused()))
-    one.close()
-    del one, other
-
-    assert in_flight(client.service) == 0
-
-
-def test_awaiting_object_is_refused_by_a_synchronous_client() -> None:
-    client = Client(503)
-
-    error = client.fail(ConfigurationError, retry=tenacity.AsyncRetrying())
-
-    assert "must be awaited, and a synchronous client cannot" in str(error)
-    assert in_flight(client.service) == 0
-    assert client.script.sent_to == []
