@@ -176,10 +176,11 @@ class LoopbackServer:
         with self._life:
             self._stop_accepting()
         with self._changed:
-            connections = list(self._open)
+            # Under the lock, for whoever closes one forgets it first: another socket
+            # may have its number by then, perhaps a client's.
+            for connection in self._open:
+                cut(connection)
             threads = list(self._threads)
-        for connection in connections:
-            cut(connection)
         # Not under _life: one of them may be about to kill the server itself.
         self._join(threads)
 
