@@ -24,7 +24,7 @@ from lbtransport._roster import Roster
 from lbtransport._selection import RELEASED, RESPONDED, WAITING, Selection
 from lbtransport._types import Outcome, Verdict
 from lbtransport._types.outcome import CANCELLED, SUCCESS
-from lbtransport.health import Change, Detector, Fleet
+from lbtransport.health.detector import Change, Detector, Fleet
 from lbtransport.strategies import Strategy
 
 # About the last ten samples; the average is for people, strategies keep their own.

@@ -18,7 +18,7 @@ from typing import Any
 from lbtransport._errors import ConfigurationError
 from lbtransport._latencies import Latencies
 from lbtransport._types import Backend
-from lbtransport.health import Circuit
+from lbtransport.health.circuit import Circuit
 
 logger = logging.getLogger("lbtransport.balancer")
 

@@ -25,7 +25,8 @@ from lbtransport._picture import picture, why_nobody
 from lbtransport._roster import Roster
 from lbtransport._selection import Selection
 from lbtransport._types import Backend, ServiceStats
-from lbtransport.health import Detector, HealthPolicy
+from lbtransport.health import HealthPolicy
+from lbtransport.health.detector import Detector
 from lbtransport.strategies import Strategy
 
 if TYPE_CHECKING:

@@ -17,6 +17,8 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
+__all__ = ["main"]
+
 _NEEDED_BY_DEMO = ("requests", "httpx", "rich")
 _SHORTEST_DEMO = 2.0  # seconds; shorter, it would show nothing
 

@@ -28,6 +28,8 @@ from lbtransport.health import HealthPolicy
 from lbtransport.load_balancer import DEFAULT_STRATEGY, LoadBalancer
 from lbtransport.retry import RetryPolicy
 
+__all__ = ["ServiceConfig"]
+
 _RETRY = RetryPolicy()
 _HEALTH = HealthPolicy()
 

@@ -12,6 +12,20 @@ from typing import TypeAlias
 
 from lbtransport._types import Backend
 
+__all__ = [
+    "AttemptRetried",
+    "BackendAdded",
+    "BackendDraining",
+    "BackendEjected",
+    "BackendMarked",
+    "BackendRemoved",
+    "BackendReturned",
+    "BackendThrottled",
+    "Event",
+    "PanicEntered",
+    "PanicLeft",
+]
+
 
 @dataclass(frozen=True, slots=True)
 class BackendAdded:

@@ -32,6 +32,8 @@ from lbtransport.health import HealthPolicy
 from lbtransport.retry import Retry, make_plan
 from lbtransport.strategies import Strategy, make_strategy
 
+__all__ = ["LoadBalancer"]
+
 T = TypeVar("T")
 
 DEFAULT_STRATEGY = "power_of_two"

@@ -32,6 +32,15 @@ from lbtransport._validation import check_integer, check_number
 if TYPE_CHECKING:
     from random import Random
 
+__all__ = [
+    "IDEMPOTENT_METHODS",
+    "Retry",
+    "RetryPolicy",
+    "Standing",
+    "stop_before_deadline",
+    "wait_untried",
+]
+
 IDEMPOTENT_METHODS = frozenset(
     {"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "QUERY"}
 )

@@ -6,8 +6,6 @@ Knows nothing of strategies, and strategies know nothing of it.
 
 from __future__ import annotations
 
-from lbtransport.health.circuit import Circuit
-from lbtransport.health.detector import Change, Detector, Fleet
 from lbtransport.health.policy import HealthPolicy
 
-__all__ = ["Change", "Circuit", "Detector", "Fleet", "HealthPolicy"]
+__all__ = ["HealthPolicy"]

@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbtransport import ConfigurationError, HealthPolicy
-from lbtransport.health import Circuit
-from lbtransport.health.circuit import Fading, ejection_time
+from lbtransport.health.circuit import Circuit, Fading, ejection_time
 
 POLICY = HealthPolicy()
 

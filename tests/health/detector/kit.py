@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from lbtransport import HealthPolicy, Outcome
 from lbtransport._types import Fault
 from lbtransport._types.outcome import FAULTS
-from lbtransport.health import Change, Circuit, Detector, Fleet
+from lbtransport.health.circuit import Circuit
+from lbtransport.health.detector import Change, Detector, Fleet
 from tests.core_kit import CUT
 
 WRONG_CERTIFICATE = FAULTS[Fault.CERTIFICATE]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lbtransport._types.outcome import SUCCESS
-from lbtransport.health import Change
+from lbtransport.health.detector import Change
 from tests.core_kit import REFUSED
 from tests.health.detector.kit import Room
 

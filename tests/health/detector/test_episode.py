@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lbtransport._types.outcome import SUCCESS
-from lbtransport.health import Change
+from lbtransport.health.detector import Change
 from tests.core_kit import CUT
 from tests.health.detector.kit import Room
 

@@ -7,7 +7,7 @@ import pytest
 from lbtransport import Outcome
 from lbtransport._types import Fault
 from lbtransport._types.outcome import CANCELLED, FAULTS, SUCCESS
-from lbtransport.health import Change
+from lbtransport.health.detector import Change
 from tests.core_kit import CUT, REFUSED, STATUS_500, TIMEOUT
 from tests.health.detector.kit import WRONG_CERTIFICATE, Room
 

@@ -7,7 +7,7 @@ import pytest
 from lbtransport import Outcome
 from lbtransport._types.answers import outcome_of_status
 from lbtransport._types.outcome import SUCCESS
-from lbtransport.health import Change
+from lbtransport.health.detector import Change
 from tests.core_kit import STATUS_500
 from tests.health.detector.kit import WRONG_CERTIFICATE, Room
 

@@ -6,7 +6,7 @@ import pytest
 
 from lbtransport import Outcome
 from lbtransport._types.outcome import CANCELLED, SUCCESS
-from lbtransport.health import Change
+from lbtransport.health.detector import Change
 from tests.core_kit import CUT
 from tests.health.detector.kit import Room
 
