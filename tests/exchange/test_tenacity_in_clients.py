@@ -188,12 +188,19 @@ async def test_exhausted_answers_leave_the_last_one_readable(
 async def test_last_callback_may_answer_in_place_of_the_backend(
     kind: Kind, start_server: ServerStarter
 ) -> None:
+    def fall_back(state: tenacity.RetryCallState) -> Any:
+        return kind.hx.Response(203, text="fallback")
+
+    async def fall_back_async(state: tenacity.RetryCallState) -> Any:
+        await checkpoint()
+        return fall_back(state)
+
     server = start_server(reply(503, body=b"busy"))
     made = tenacity.AsyncRetrying if kind.is_async else tenacity.Retrying
     own = made(
         stop=tenacity.stop_after_attempt(2),
         retry=IF_BUSY,
-        retry_error_callback=lambda state: kind.hx.Response(203, text="fallback"),
+        retry_error_callback=fall_back_async if kind.is_async else fall_back,
     )
     orders = LoadBalancer("orders", [server.url], retry=own)
 
