@@ -221,7 +221,13 @@ async def _sleep_async(seconds: float) -> None:
 def _running_trio() -> Any:
     """Return the trio module if this is one of its tasks."""
     trio = sys.modules.get("trio")
-    return trio if trio is not None and trio.lowlevel.in_trio_task() else None
+    if trio is None:
+        return None
+    try:
+        trio.lowlevel.current_task()  # in_trio_task() would say it, but from 0.29 on
+    except RuntimeError:
+        return None
+    return trio
 
 
 def _loaded_asyncio() -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 
@@ -134,3 +135,22 @@ def test_trio_is_told_from_asyncio_by_its_task() -> None:
     signal = Signal()
 
     assert anyio.run(drive_async, wait_for(signal, 0.0), backend="asyncio") is False
+
+
+def test_trio_is_told_by_what_all_its_releases_have(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # trio 0.29 brought it; a program may hold an older one, under asyncio too.
+    monkeypatch.delattr(trio.lowlevel, "in_trio_task")
+    signal = Signal()
+
+    for backend in ("asyncio", "trio"):
+        assert anyio.run(drive_async, wait_for(signal, 0.0), backend=backend) is False
+
+
+def test_asyncio_does_without_trio(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "trio")
+
+    came = anyio.run(drive_async, wait_for(Signal(), 0.0), backend="asyncio")
+
+    assert came is False
