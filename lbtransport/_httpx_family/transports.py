@@ -8,7 +8,7 @@ import ssl
 import threading
 import weakref
 from collections.abc import Callable
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from lbtransport._drive import drive, drive_async
 from lbtransport._errors import ConfigurationError, NoBackendsAvailable
@@ -205,16 +205,31 @@ class SyncFamilyTransport(_FamilyTransport[RequestT, ResponseT, TransportT, Limi
             raise self._translate(error, request) from error
         return self._finish(delivery, response, selection, flavour.sync_body)  # type: ignore[no-any-return]
 
+    def __enter__(self) -> Self:
+        """Enter the transport for what passes through, as the client would."""
+        if self._passthrough is not None:
+            self._passthrough.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close all connections; leave the transport for what passes through."""
+        self._close_own()
+        if self._passthrough is not None:
+            self._passthrough.__exit__(*error)
+
     def close(self) -> None:
         """Close all connections; the balancers live on, and the transport can too."""
+        self._close_own()
+        if self._passthrough is not None:
+            self._passthrough.close()
+
+    def _close_own(self) -> None:
         self._routes.clear()
         self._pools.litter.sweep()
         with self._lock:
             client, self._client = self._client, None
         if client is not None:
             client.close()
-        if self._passthrough is not None:
-            self._passthrough.close()
 
 
 class AsyncFamilyTransport(_FamilyTransport[RequestT, ResponseT, TransportT, LimitsT]):
@@ -243,16 +258,31 @@ class AsyncFamilyTransport(_FamilyTransport[RequestT, ResponseT, TransportT, Lim
             raise self._translate(error, request) from error
         return self._finish(delivery, response, selection, flavour.async_body)  # type: ignore[no-any-return]
 
+    async def __aenter__(self) -> Self:
+        """Enter the transport for what passes through, as the client would."""
+        if self._passthrough is not None:
+            await self._passthrough.__aenter__()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        """Close all connections; leave the transport for what passes through."""
+        await self._close_own()
+        if self._passthrough is not None:
+            await self._passthrough.__aexit__(*error)
+
     async def aclose(self) -> None:
         """Close all connections; the balancers live on, and the transport can too."""
+        await self._close_own()
+        if self._passthrough is not None:
+            await self._passthrough.aclose()
+
+    async def _close_own(self) -> None:
         self._routes.clear()
         await self._pools.litter.sweep_async()
         with self._lock:
             client, self._client = self._client, None
         if client is not None:
             await client.aclose()
-        if self._passthrough is not None:
-            await self._passthrough.aclose()
 
 
 _instances: weakref.WeakSet[_FamilyTransport[Any, Any, Any, Any]] = weakref.WeakSet()

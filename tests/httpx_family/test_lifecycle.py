@@ -123,6 +123,66 @@ async def test_transport_is_a_context_manager_of_its_own(
     server.wait_until(lambda server: not server.open_connections)
 
 
+def note_life(kind: Kind, life: list[str]) -> Any:
+    """Return a transport that notes when it is entered, closed and left."""
+    base: Any = kind.inner("BaseTransport")
+
+    class Sync(base):  # type: ignore[misc]  # the client's class is known at run time
+        def __enter__(self) -> Any:
+            life.append("entered")
+            return super().__enter__()
+
+        def __exit__(self, *error: object) -> None:
+            super().__exit__(*error)
+            life.append("left")
+
+        def close(self) -> None:
+            life.append("closed")
+
+    class Async(base):  # type: ignore[misc]  # as above
+        async def __aenter__(self) -> Any:
+            life.append("entered")
+            return await super().__aenter__()
+
+        async def __aexit__(self, *error: object) -> None:
+            await super().__aexit__(*error)
+            life.append("left")
+
+        async def aclose(self) -> None:
+            life.append("closed")
+
+    return Async() if kind.is_async else Sync()
+
+
+async def test_what_passes_through_is_entered_and_left_with_the_client(
+    kind: Kind,
+) -> None:
+    life: list[str] = []
+    passthrough = note_life(kind, life)
+    transport = kind.transport(orders_at("http://10.0.0.1"), passthrough=passthrough)
+
+    if kind.is_async:
+        async with kind.client(transport=transport):
+            life.append("inside")
+    else:
+        with kind.client(transport=transport):
+            life.append("inside")
+
+    assert life == ["entered", "inside", "closed", "left"]
+
+
+async def test_what_passes_through_is_closed_with_a_client_nobody_entered(
+    kind: Kind,
+) -> None:
+    life: list[str] = []
+    passthrough = note_life(kind, life)
+    transport = kind.transport(orders_at("http://10.0.0.1"), passthrough=passthrough)
+
+    await kind.close(kind.client(transport=transport))
+
+    assert life == ["closed"]
+
+
 async def test_connections_of_a_removed_backend_are_closed_by_the_next_request(
     kind: Kind, start_server: ServerStarter
 ) -> None:
