@@ -172,7 +172,10 @@ class LoadBalancingAdapter(Connector):
         origin = origin_of(request.url)
         balancer = None
         if origin is not None:
-            balancer = self._services.find(origin.scheme, origin.host, origin.port)
+            try:
+                balancer = self._services.find(origin.scheme, origin.host, origin.port)
+            except _errors.ConfigurationError as error:  # of one that a finder made
+                raise ConfigurationError(str(error), request=request) from error
         if origin is None or balancer is None:
             other = self._passthrough.find(request.url)
             send: Callable[..., requests.Response]

@@ -128,6 +128,13 @@ class _FamilyTransport(Generic[RequestT, ResponseT, TransportT, LimitsT]):
         self._client: Any = None  # guarded by _lock
         _instances.add(self)
 
+    def _find(self, authority: tuple[str, str, int | None], request: Any) -> Any:
+        """Return the balancer of a request; None if it passes through."""
+        try:
+            return self._services.find(*authority)
+        except ConfigurationError as error:  # of the balancer that a finder made
+            raise self._translate(error, request) from error
+
     def _pass(self, url: Any) -> Any:
         """Return the transport that the client would have used for `url`."""
         if self._passthrough is not None:
@@ -191,7 +198,7 @@ class SyncFamilyTransport(_FamilyTransport[RequestT, ResponseT, TransportT, Limi
         native: Any = request
         url = native.url
         authority = (url.scheme, url.host, url.port)
-        balancer = self._services.find(*authority)
+        balancer = self._find(authority, request)
         if balancer is None:
             return self._pass(url).handle_request(request)  # type: ignore[no-any-return]
         flavour, pools = self.flavour, self._pools
@@ -244,7 +251,7 @@ class AsyncFamilyTransport(_FamilyTransport[RequestT, ResponseT, TransportT, Lim
         native: Any = request
         url = native.url
         authority = (url.scheme, url.host, url.port)
-        balancer = self._services.find(*authority)
+        balancer = self._find(authority, request)
         if balancer is None:
             return await self._pass(url).handle_async_request(request)  # type: ignore[no-any-return]
         flavour, pools = self.flavour, self._pools

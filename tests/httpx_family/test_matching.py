@@ -131,6 +131,20 @@ async def test_finder_finds_or_passes_through(
     assert asked == [("http", "orders", 80), ("https", "users", 8443)]
 
 
+async def test_finder_that_makes_nonsense_raises_what_callers_catch(
+    kind: Kind,
+) -> None:
+    def find(scheme: str, host: str, port: int) -> LoadBalancer:
+        return LoadBalancer(f"{host}:{port}", ["http://10.0.0.1"])
+
+    async with kind.connect(find) as client:
+        with pytest.raises(kind.hx.ConnectError, match="123456") as caught:
+            await done(client.get("http://orders:123456/"))
+
+    assert isinstance(caught.value, kind.ours.ConfigurationError)
+    assert caught.value.request.url.host == "orders"
+
+
 async def test_finder_may_call_the_transport(
     kind: Kind, server: LoopbackServer
 ) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import requests
 
-from lbtransport import options
+from lbtransport import LoadBalancer, options
 from lbtransport._services import bypass
+from lbtransport.requests import ConfigurationError, mount
 from tests.conftest import ServerStarter
 from tests.requests_adapter.conftest import Balance
 from tests.requests_adapter.kit import Recorder, orders_at
@@ -103,6 +104,20 @@ def test_a_function_finds_the_service(balance: Balance, server: LoopbackServer) 
     assert client.get("http://orders/").status_code == 200
     assert client.get("http://stranger:81/").status_code == 299
     assert asked == [("http", "orders", 80), ("http", "stranger", 81)]
+
+
+def test_a_function_that_makes_nonsense_raises_what_callers_catch() -> None:
+    def find(scheme: str, host: str, port: int) -> LoadBalancer:
+        return LoadBalancer("orders", ["http://10.0.0.1:123456"])
+
+    session = requests.Session()
+    mount(session, find)
+
+    with pytest.raises(requests.ConnectionError, match="123456") as caught:
+        session.get("http://orders/")
+
+    assert isinstance(caught.value, ConfigurationError)
+    assert caught.value.request is not None
 
 
 def test_a_function_may_change_its_mind(
