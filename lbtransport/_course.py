@@ -187,7 +187,11 @@ class Course:
         """Tell whether repeating is safe, and whether it helps."""
         if not self._plan.may_repeat(attempt.outcome, self._job):
             return False
-        if attempt.outcome.fault is not Fault.RESPONSE_TIMEOUT:
+        fault = attempt.outcome.fault
+        if fault is Fault.CERTIFICATE:
+            # The same one is no better when it is shown again.
+            return self._balancer.has_untried(self._tried)
+        if fault is not Fault.RESPONSE_TIMEOUT:
             return True
         # A slow fleet that is asked twice gets slower: once at most, unless the user's
         # own rules say more, and not at all while the others time out too.

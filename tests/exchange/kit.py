@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable, Generator
 from typing import Any
 
@@ -23,6 +24,10 @@ def refused() -> Exception:
 
 def reset() -> Exception:
     return ConnectionResetError("reset")
+
+
+def distrusted() -> Exception:
+    return ssl.SSLCertVerificationError(1, "certificate verify failed")
 
 
 def timed_out() -> Exception:

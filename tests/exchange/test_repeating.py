@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ssl
+
 import pytest
 
+from lbtransport import RetryPolicy
 from tests.core_kit import A, B, C, Fate, Reply, states_of, stats_of
-from tests.exchange.kit import Client, refused, reset
+from tests.exchange.kit import Client, distrusted, refused, reset
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
@@ -78,6 +81,14 @@ def test_throttled_post_goes_elsewhere(status: int) -> None:
     assert throttled != other
     assert states_of(client.service)[throttled] == "throttled"
     assert client.script.sleeps == []
+
+
+def test_wrong_certificate_is_asked_for_once_of_each_backend() -> None:
+    errors = [distrusted() for _ in range(3)]
+    client = Client(*errors)
+
+    assert client.fail(ssl.SSLError, retry=RetryPolicy(attempts=9)) is errors[-1]
+    assert sorted(client.script.sent_to) == [A, B, C]
 
 
 def test_bug_of_the_client_is_not_repeated() -> None:
