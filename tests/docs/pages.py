@@ -9,7 +9,6 @@ A `toml` block is read as the file that LBTRANSPORT_CONFIG names.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
@@ -24,13 +23,13 @@ from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers.markdown import CodeBlockParser
 
 from lbtransport._env import services_of
-from tests.servers import Answer, LoopbackServer, Reply, Request
+from tests.sdk import stub
+from tests.servers import LoopbackServer, Request
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 _ADDRESS = re.compile(r"http://10\.0\.0\.\d+:\d+")
-_JSON = [("Content-Type", "application/json")]
 
 
 class Page:
@@ -55,7 +54,7 @@ class Page:
         """
         text = path.read_text(encoding="utf-8")
         self.servers = {
-            address: start_server(answer)
+            address: start_server(stub.answer)
             for address in dict.fromkeys(_ADDRESS.findall(text))
         }
         text = _ADDRESS.sub(lambda found: self.servers[found[0]].url, text)
@@ -120,25 +119,6 @@ class Page:
         path = self._scratch / f"line-{example.line}.toml"
         path.write_text(str(example.parsed), encoding="utf-8")
         assert services_of({"LBTRANSPORT_CONFIG": str(path)})
-
-
-def answer(request: Request) -> Answer:
-    """Answer as the servers of the examples would."""
-    if not request.target.endswith("/chat/completions"):
-        return Reply(200, _JSON, b'{"items": []}')
-    if json.loads(request.body).get("stream"):
-        events = [_completion("delta", "chat.completion.chunk"), b"[DONE]"]
-        body = b"".join(b"data: %b\n\n" % event for event in events)
-        return Reply(200, [("Content-Type", "text/event-stream")], body)
-    return Reply(200, _JSON, _completion("message", "chat.completion"))
-
-
-def _completion(part: str, kind: str) -> bytes:
-    message = {"role": "assistant", "content": "Hello to you"}
-    choice = {"index": 0, "finish_reason": "stop", part: message}
-    return json.dumps(
-        {"id": "1", "object": kind, "created": 0, "model": "small", "choices": [choice]}
-    ).encode()
 
 
 def _close(value: Any) -> None:

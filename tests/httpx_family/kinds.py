@@ -33,7 +33,7 @@ leaves_generators = pytest.mark.filterwarnings(
 )
 
 # Trusts nobody: made once, because a client's own takes 20 ms.
-_NO_AUTHORITIES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+NO_AUTHORITIES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Kind:
 
     def transport(self, services: Any = None, **options: Any) -> Any:
         """Make one of our transports."""
-        options.setdefault("verify", _NO_AUTHORITIES)
+        options.setdefault("verify", NO_AUTHORITIES)
         return self._of(self.ours, "LoadBalancingTransport")(services, **options)
 
     def client(self, **options: Any) -> Any:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import vcr  # type: ignore[import-untyped]  # it has no annotations
+import vcr
 
 import lbtransport
 import lbtransport.testing
