@@ -34,6 +34,10 @@ class RoundRobin:
         self, candidates: Candidates, *, key: Hashable, now: float, rng: Random
     ) -> Member:
         """Return the candidate whose turn it is."""
+        if len(candidates) == 1:
+            # No turn of anybody's: requests that come in pairs, the second of them
+            # bound to one backend, would else skip every other one.
+            return candidates[0]
         turn = self._turn
         self._turn = turn + 1
         return candidates[turn % len(candidates)]

@@ -70,3 +70,15 @@ def test_new_thread_does_not_begin_the_turn_anew() -> None:
         thread.join()
 
     assert [backend.total for backend in service.stats().backends] == [2] * 3
+
+
+def test_only_candidate_takes_nobodys_turn() -> None:
+    members = make_members((0, 1), (0, 1), (0, 1))
+    strategy, rng = RoundRobin(), random.Random(7)
+
+    firsts = []
+    for _ in range(3):
+        firsts.append(choose(strategy, Candidates(members), rng))
+        choose(strategy, Candidates([firsts[-1]], members), rng)
+
+    assert set(firsts) == set(members)
