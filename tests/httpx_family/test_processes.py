@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 import textwrap
@@ -12,11 +13,12 @@ from typing import Any
 import pytest
 
 import lbtransport
-from lbtransport._httpx_family import pools, transports
+from lbtransport._httpx_family import bodies, pools, transports
 from tests.conftest import ServerStarter
 from tests.httpx_family.kinds import (
     Kind,
     done,
+    leaves_generators,
     orders_at,
 )
 from tests.servers import LoopbackServer, Reply, Request, reply
@@ -109,6 +111,30 @@ async def test_transport_makes_connections_of_its_own_after_a_fork(
                 await kind.close(left)
 
     assert server.connections == 4
+
+
+@leaves_generators
+async def test_response_of_the_parent_closes_nothing_else_in_the_child(
+    kind: Kind, server: LoopbackServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parents: list[Any] = []
+    monkeypatch.setattr(pools, "parents", parents)
+    monkeypatch.setattr(transports, "parents", parents)
+
+    async with kind.connect(orders_at(server.url)) as client:
+        response = await kind.open(client, URL)
+        dropped = await kind.open(client, URL)
+        del dropped
+        gc.collect()
+        transports._abandon_after_fork()
+        await kind.close(response)
+        (litter,) = [left for left in parents if isinstance(left, bodies.Litter)]
+        left = len(litter._dropped)
+        for pool in parents:
+            if isinstance(pool, pools.Pool):
+                await kind.close(pool.transport)
+
+    assert left == 1
 
 
 @MODULES
