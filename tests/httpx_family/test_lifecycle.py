@@ -68,6 +68,19 @@ async def test_closing_twice_does_nothing(kind: Kind, server: LoopbackServer) ->
     server.wait_until(lambda server: not server.open_connections)
 
 
+async def test_closing_a_body_twice_does_nothing(
+    kind: Kind, server: LoopbackServer
+) -> None:
+    orders = orders_at(server.url)
+
+    async with kind.connect(orders) as client:
+        response = await kind.open(client, URL)
+        for _ in range(2):
+            await kind.close(response.stream)
+
+    assert outcomes_of(orders) == (1, 0, 0)
+
+
 async def test_closing_an_unused_transport_does_nothing(
     kind: Kind, server: LoopbackServer
 ) -> None:
