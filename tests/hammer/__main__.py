@@ -38,7 +38,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=7)
     arguments = parser.parse_args()
-    # trio complains when the clients leave generators of theirs to the collector.
+    # As in the test: what is left to the collector is closed by it.
     warnings.simplefilter("ignore", ResourceWarning)
     faulthandler.dump_traceback_later(arguments.seconds + 150, exit=True)
     report = hammer(Size(), seconds=arguments.seconds, seed=arguments.seed)
