@@ -17,7 +17,7 @@ import tenacity
 
 from lbtransport._balancer import Balancer
 from lbtransport._effects import Call, Effect, Sleep, Vet
-from lbtransport._errors import NoBackendsAvailable
+from lbtransport._errors import ConfigurationError, NoBackendsAvailable
 from lbtransport._selection import Selection
 from lbtransport._tenacity import USUAL_SLEEPS
 from lbtransport._types import Backend, Fault, Outcome
@@ -46,6 +46,10 @@ class Job(Repeatable, Protocol):
 
     def outcome_of_error(self, error: Exception) -> Outcome:
         """Return what an error in place of a response says of the backend."""
+        ...
+
+    def is_answer(self, answer: Any) -> bool:
+        """Tell whether the caller can be given `answer` as the response."""
         ...
 
 
@@ -115,6 +119,7 @@ class Course:
             What follows; None if the attempt's own response or error is the answer.
 
         Raises:
+            ConfigurationError: If a callback of the user's answers with no response.
             Exception: What a callback of the user's raised.
         """
         self._tried.append(attempt.backend)
@@ -139,7 +144,14 @@ class Course:
                 return None
             raise
         if not isinstance(step, tenacity.DoSleep):
-            return None if error is None and step is attempt.response else Instead(step)
+            if error is None and step is attempt.response:
+                return None
+            if not self._job.is_answer(step):
+                raise ConfigurationError(
+                    f"retry_error_callback returned {step!r}, which is no response of "
+                    f"this client: return one, or state.outcome.result(), or raise"
+                )
+            return Instead(step)
         if step >= self._standing.remaining:
             return None  # the next attempt could only begin after the deadline
         self._announce(attempt, float(step))

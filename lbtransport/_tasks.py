@@ -39,6 +39,9 @@ class _Callable:
     def outcome_of_error(self, error: Exception) -> Outcome:
         return outcome_of_exception(error)
 
+    def is_answer(self, answer: Any) -> bool:
+        return True  # a function may return anything
+
 
 class Task(_Callable):
     """A function, called in a thread."""

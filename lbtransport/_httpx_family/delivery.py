@@ -127,6 +127,10 @@ class _Delivery:
             return NEUTRAL  # he closed the connection
         return outcome_of_exception(error)
 
+    def is_answer(self, answer: Any) -> bool:
+        """Tell whether it is a response of this client."""
+        return isinstance(answer, self._flavour.module.Response)
+
     # -- what an attempt needs ----------------------------------------------------
 
     def _request_for(self, backend: Backend, timeout: float | None) -> tuple[Any, Any]:

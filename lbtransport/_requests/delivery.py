@@ -163,6 +163,10 @@ class Delivery:
             return _STALE
         return outcome_of_exception(error)
 
+    def is_answer(self, answer: Any) -> bool:
+        """Tell whether it is a response of requests."""
+        return isinstance(answer, Response)
+
     # -- what the exchange wants done ---------------------------------------------
 
     def send(self, backend: Backend, timeout: float | None) -> Response:

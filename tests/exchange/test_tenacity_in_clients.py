@@ -211,6 +211,42 @@ async def test_last_callback_may_answer_in_place_of_the_backend(
     assert in_flight(orders) == 0
 
 
+def nothing(state: tenacity.RetryCallState) -> None:
+    """End without an answer."""
+
+
+@every_kind
+async def test_last_callback_that_has_no_answer_is_told_so(
+    kind: Kind, start_server: ServerStarter
+) -> None:
+    own = tenacity.Retrying(
+        stop=tenacity.stop_after_attempt(2), retry=IF_BUSY, retry_error_callback=nothing
+    )
+    orders = LoadBalancer("orders", [start_server(reply(503)).url], retry=own)
+
+    async with kind.connect(orders) as client:
+        with pytest.raises(lbtransport.ConfigurationError, match="no response"):
+            await done(client.get(URL))
+
+    assert in_flight(orders) == 0
+
+
+def test_last_callback_that_has_no_answer_is_told_so_by_requests(
+    start_server: ServerStarter,
+) -> None:
+    own = tenacity.Retrying(
+        stop=tenacity.stop_after_attempt(2), retry=IF_BUSY, retry_error_callback=nothing
+    )
+    orders = LoadBalancer("orders", [start_server(reply(503)).url], retry=own)
+
+    with requests.Session() as session:
+        mount(session, orders)
+        with pytest.raises(lbtransport.ConfigurationError, match="no response"):
+            session.get(URL)
+
+    assert in_flight(orders) == 0
+
+
 @every_sync_kind
 async def test_awaiting_object_is_refused_by_a_synchronous_client(
     kind: Kind, server: LoopbackServer
