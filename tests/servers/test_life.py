@@ -125,7 +125,8 @@ def test_closed_server_leaves_no_thread() -> None:
         client.request("GET", "/")
         server.wait_until(lambda server: len(server.requests) == 1)
 
-    assert set(threading.enumerate()) == before
+    # Fewer is fine: trio ends its own threads when it likes.
+    assert set(threading.enumerate()) <= before
 
 
 def test_many_connections_at_once_each_get_their_answer(
