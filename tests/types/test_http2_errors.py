@@ -1,7 +1,7 @@
 """What a server says in HTTP/2 to end a stream, as the clients hand it on.
 
 The events are h2's own, made of real frames, and nested as httpcore and httpx nest
-them; `tests/httpx_family/test_http2.py` has the same from real servers.
+them; `tests/httpx_family/test_http2_endings.py` has the same from real servers.
 """
 
 from __future__ import annotations
