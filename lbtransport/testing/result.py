@@ -82,17 +82,21 @@ class Result:
     @property
     def p50(self) -> float:
         """The median latency of the successes in seconds; nan if there is none."""
-        return percentile(self.latencies, 0.5)
+        return self.percentile(0.5)
 
     @property
     def p99(self) -> float:
         """The 99th percentile of it."""
-        return percentile(self.latencies, 0.99)
+        return self.percentile(0.99)
 
     @property
     def p999(self) -> float:
         """The 99.9th percentile of it."""
-        return percentile(self.latencies, 0.999)
+        return self.percentile(0.999)
+
+    def percentile(self, part: float) -> float:
+        """Return the latency that a part of the successes, 0 to 1, do not exceed."""
+        return percentile(self.latencies, part)
 
     @property
     def shares(self) -> tuple[float, ...]:
