@@ -91,9 +91,8 @@ def simulate(
         subset=subset,
     )
     world = _World(scenario, seed, window=window, keys=keys)
-    world.connect(strategy, make_balancer)
+    name = world.connect(strategy, make_balancer)
     world.run()
-    name = strategy if isinstance(strategy, str) else type(strategy()).__name__
     return world.record.result(name, seed)
 
 
@@ -131,9 +130,9 @@ class _World:
         self,
         strategy: str | Callable[[], Strategy],
         make_balancer: Callable[..., LoadBalancer],
-    ) -> None:
-        """Make servers, and clients that reach them."""
-        plans = self._scenario.servers
+    ) -> str:
+        """Make servers, and clients that reach them; return the strategy's name."""
+        plans, name = self._scenario.servers, strategy
         shared: deque[Attempt] | None = deque() if strategy == CENTRAL_QUEUE else None
         servers = [
             SimulatedServer(index, plan, self._callers, queue=shared)
@@ -156,17 +155,21 @@ class _World:
             made: str | Strategy
             if strategy == SED_ORACLE:
                 made = ShortestExpectedDelay(by_url)
+            elif isinstance(strategy, str):
+                made = strategy
             else:
-                made = strategy if isinstance(strategy, str) else strategy()
+                made = strategy()
+                name = type(made).__name__
             rng = self._random(f"client {number}")
             self._balancers.append(
                 make_balancer(backends, strategy=made, clock=self._timeline, rng=rng)
             )
         for fault in self._scenario.faults:
-            server = servers[fault.server]
-            self._plan(
-                fault, server, None if shared is not None else backends[fault.server]
-            )
+            # On the list that the clients of a central queue have is the queue alone.
+            listed = None if shared is not None else backends[fault.server]
+            self._plan(fault, servers[fault.server], listed)
+        assert isinstance(name, str)
+        return name
 
     def _plan(
         self, fault: Fault, server: SimulatedServer, backend: Backend | None
