@@ -57,6 +57,7 @@ PUBLIC_MODULES = (
     "lbtransport.events",
     "lbtransport.strategies",
     "lbtransport.testing",
+    "lbtransport.testing.scenarios",
     "lbtransport.requests",
     "lbtransport.httpx",
     "lbtransport.httpx2",

@@ -39,7 +39,7 @@ def read_file(path: str) -> Layers:
         ConfigurationError: If it cannot be read, or has a key that means nothing.
     """
     shown = repr(hide_credentials(path))
-    document = _load(path, shown)
+    document = load(path, shown)
     for key in document:
         if key not in _TABLES:
             raise ConfigurationError(
@@ -58,7 +58,12 @@ def read_file(path: str) -> Layers:
     return layers
 
 
-def _load(path: str, shown: str) -> dict[str, object]:
+def load(path: str, shown: str) -> dict[str, object]:
+    """Return the document in a file, which messages call `shown`.
+
+    Raises:
+        ConfigurationError: If it cannot be read.
+    """
     try:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:

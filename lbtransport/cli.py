@@ -17,12 +17,15 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
+from lbtransport import ConfigurationError
+from lbtransport._simulate.options import DESCRIPTION, EPILOG, add_options
+
 __all__ = ["main"]
 
 _NEEDED_BY_DEMO = ("requests", "httpx", "rich")
 _SHORTEST_DEMO = 2.0  # seconds; shorter, it would show nothing
 
-_NOT_INSTALLED = 2
+_WRONGLY_CALLED = 2
 _INTERRUPTED = 130  # as a shell reports SIGINT
 
 
@@ -39,8 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit: If the arguments are wrong, or ask for help or the version.
     """
     arguments = _parser().parse_args(argv)
+    commands = {"demo": _demo, "simulate": _simulate}
     try:
-        return _demo(arguments)
+        return commands[arguments.command](arguments)
     except KeyboardInterrupt:
         print("interrupted: all that was started has ended", file=sys.stderr)
         return _INTERRUPTED
@@ -72,6 +76,14 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "--plain", action="store_true", help="lines of text, also on a terminal"
     )
+    simulate = commands.add_parser(
+        "simulate",
+        help="compare strategies on a simulated fleet",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_options(simulate)
     return parser
 
 
@@ -99,7 +111,28 @@ def _demo(arguments: argparse.Namespace) -> int:
             f"pip install 'lbtransport[demo]'",
             file=sys.stderr,
         )
-        return _NOT_INSTALLED
+        return _WRONGLY_CALLED
     from lbtransport._demo.scenario import run_demo  # noqa: PLC0415 - needs the extra
 
     return run_demo(seconds=arguments.seconds, plain=arguments.plain)
+
+
+def _simulate(arguments: argparse.Namespace) -> int:
+    options = vars(arguments).copy()
+    del options["command"]
+    path, plot, plain = (options.pop(name) for name in ("file", "plot", "plain"))
+    if plot is not None and find_spec("matplotlib") is None:
+        print(
+            "lbtransport simulate --plot needs matplotlib, not installed here: "
+            "pip install 'lbtransport[plot]'",
+            file=sys.stderr,
+        )
+        return _WRONGLY_CALLED
+    from lbtransport._simulate.command import run_simulation  # noqa: PLC0415 - as above
+
+    try:
+        run_simulation(path, options, plot=plot, plain=plain)
+    except ConfigurationError as error:
+        print(f"lbtransport simulate: {error}", file=sys.stderr)
+        return _WRONGLY_CALLED
+    return 0

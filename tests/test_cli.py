@@ -45,7 +45,9 @@ def test_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
         cli.main(["--help"])
 
     assert ending.value.code == 0
-    assert "demo" in capsys.readouterr().out
+    help_text = capsys.readouterr().out
+    assert "demo" in help_text
+    assert "simulate" in help_text
 
 
 @pytest.mark.parametrize(

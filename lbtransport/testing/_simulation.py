@@ -76,7 +76,7 @@ def simulate(
         window: Seconds of each of the result's windows.
 
     Raises:
-        ConfigurationError: If a value makes no sense.
+        lbtransport.ConfigurationError: If a value makes no sense.
     """
     check_integer("seed", seed, least=0)
     check_number("window", window, above=True, unit="seconds")

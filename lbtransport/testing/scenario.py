@@ -64,7 +64,7 @@ class Scenario:
         faults: What goes wrong.
 
     Raises:
-        ConfigurationError: If a value makes no sense.
+        lbtransport.ConfigurationError: If a value makes no sense.
     """
 
     servers: Sequence[Server]

@@ -19,7 +19,14 @@ def check_core() -> None:
     """Check that the package imports, without a client, and is typed."""
     package = importlib.import_module("lbtransport")
 
-    loaded = sys.modules.keys() & {*CLIENTS, "urllib3", "httpcore", "trio", "rich"}
+    loaded = sys.modules.keys() & {
+        *CLIENTS,
+        "urllib3",
+        "httpcore",
+        "trio",
+        "rich",
+        "matplotlib",
+    }
     assert not loaded, f"import lbtransport alone has loaded {sorted(loaded)}"
     for name in package.__all__:
         getattr(package, name)
