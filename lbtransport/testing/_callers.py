@@ -58,6 +58,10 @@ class Caller:
         assert isinstance(error, NoAnswer)
         return error.outcome
 
+    def is_answer(self, answer: object) -> bool:
+        """Tell whether it says what an answer says here."""
+        return isinstance(answer, Outcome)
+
 
 class NoAnswer(Exception):  # noqa: N818 - it stands for errors of many names
     """What a caller gets instead of an answer."""

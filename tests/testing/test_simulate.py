@@ -7,8 +7,9 @@ from random import Random
 from typing import Any
 
 import pytest
+import tenacity
 
-from lbtransport import ConfigurationError, HealthPolicy, RetryPolicy
+from lbtransport import ConfigurationError, HealthPolicy, Outcome, RetryPolicy
 from lbtransport.strategies import Candidates, Member
 from lbtransport.strategies.random import RandomChoice
 from lbtransport.testing import (
@@ -165,6 +166,20 @@ def test_request_waits_between_attempts_when_all_backends_were_tried() -> None:
     assert not result.errors
     assert 0.0625 < result.latencies[-1] < 3.0
     assert result.attempts > result.requests
+
+
+def test_tenacity_object_of_ones_own_may_have_the_last_word() -> None:
+    scenario = dataclasses.replace(SMALL, faults=[Fail(server) for server in range(4)])
+    own = tenacity.Retrying(
+        stop=tenacity.stop_after_attempt(2),
+        retry=tenacity.retry_always,
+        retry_error_callback=lambda state: Outcome.success(),
+    )
+
+    result = simulate(scenario, "random", retry=own)
+
+    assert not result.errors
+    assert result.attempts == 2 * result.requests
 
 
 @pytest.mark.parametrize(
