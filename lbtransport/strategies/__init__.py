@@ -12,11 +12,14 @@ from collections.abc import Callable
 from lbtransport._errors import ConfigurationError
 from lbtransport.strategies._contract import Candidates, Member, Strategy
 from lbtransport.strategies.adaptive import Adaptive
+from lbtransport.strategies.consistent_hash import ConsistentHash
 from lbtransport.strategies.least_connections import LeastConnections
 from lbtransport.strategies.least_response_time import LeastResponseTime
+from lbtransport.strategies.maglev import Maglev
 from lbtransport.strategies.peak_ewma import PeakEwmaOfTwo
 from lbtransport.strategies.power_of_two import PowerOfTwo
 from lbtransport.strategies.random import RandomChoice
+from lbtransport.strategies.rendezvous import Rendezvous
 from lbtransport.strategies.round_robin import RoundRobin
 from lbtransport.strategies.weighted_least_connections import WeightedLeastConnections
 from lbtransport.strategies.weighted_round_robin import WeightedRoundRobin
@@ -25,11 +28,14 @@ __all__ = ["STRATEGIES", "Candidates", "Member", "Strategy", "make_strategy"]
 
 STRATEGIES: dict[str, Callable[..., Strategy]] = {
     "adaptive": Adaptive,
+    "consistent_hash": ConsistentHash,
     "least_connections": LeastConnections,
     "least_response_time": LeastResponseTime,
+    "maglev": Maglev,
     "peak_ewma": PeakEwmaOfTwo,
     "power_of_two": PowerOfTwo,
     "random": RandomChoice,
+    "rendezvous": Rendezvous,
     "round_robin": RoundRobin,
     "weighted_least_connections": WeightedLeastConnections,
     "weighted_round_robin": WeightedRoundRobin,

@@ -17,7 +17,7 @@ from lbtransport._types import Backend
 from lbtransport._validation import check_integer, check_number
 from lbtransport.health import HealthPolicy
 from lbtransport.load_balancer import LoadBalancer
-from lbtransport.retry import RetryPolicy
+from lbtransport.retry import Retry
 from lbtransport.strategies import Strategy
 from lbtransport.testing._callers import Caller, Callers
 from lbtransport.testing._record import Record
@@ -48,7 +48,7 @@ def simulate(
     *,
     seed: int = 0,
     health: HealthPolicy | bool = True,
-    retry: RetryPolicy | bool = False,
+    retry: Retry = False,
     max_in_flight: int | None = None,
     subset: int | None = None,
     keys: Keys | None = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 from lbtransport import Backend, LoadBalancer
@@ -20,6 +20,12 @@ def make_members(*in_flight_and_weight: tuple[int, float]) -> list[BackendState]
         state.in_flight = state.waiting = in_flight
         members.append(state)
     return members
+
+
+def tell(strategy: Strategy, members: Sequence[BackendState]) -> None:
+    """Tell a strategy of its members, as the balancer does: to the end of its work."""
+    for _ in strategy.members_changed(tuple(members)) or ():
+        pass
 
 
 def choose(
