@@ -144,7 +144,9 @@ class Keyed(ABC, Generic[P]):
         weights = {member.backend.url: member.backend.weight for member in members}
         placement = old.placement
         if placement is None or weights != old.weights:
+            yield
             placement = yield from self._place(weights, placement)
+            yield
         found = {member.backend.url: member for member in members}
         self._table = _Table(placement, weights, members, found)
 

@@ -43,7 +43,10 @@ def hash_key(key: Hashable) -> int:
         ConfigurationError: If the key's repr is another one in each process.
     """
     state = _fresh()
-    state.update(_encode(key))
+    if type(key) is str:  # nearly always
+        state.update(key.encode("utf-8", "surrogatepass"))
+    else:
+        state.update(_encode(key))
     return int.from_bytes(state.digest(), "big")
 
 

@@ -26,7 +26,8 @@ from lbtransport.strategies._keyed import Keyed
 from lbtransport.strategies._keys import positions
 
 _LARGEST = 5_000_011  # a prime, and Envoy's limit
-_STEP = 25  # places filled in some tenths of a millisecond
+_STEP = 200  # backends hashed in some tenths of a millisecond
+_LOOKS = 6_000  # at places, in the same time; giving a place takes as long as five
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,29 +138,33 @@ def _fill(
         if done % _STEP == 0:
             yield
     taken = bytearray(size)
+    left = size
     # The fewer places are free, the longer the way to one.  From here on it is shorter
     # to ask of each free place how far away it is.
     few = isqrt(size)
-    for done, index in enumerate(islice(turns, size - few)):
-        place, skip = places[index], skips[index]
-        while taken[place]:
-            place = (place + skip) % size
-        taken[place] = 1
-        numbers[place] = index
-        places[index] = place  # taken now, so the way goes on behind it
-        if done % _STEP == 0:
-            yield
+    while left > few:
+        turns_now = min(left - few, ceil(_LOOKS / (5 + size / left)))
+        for index in islice(turns, turns_now):
+            place, skip = places[index], skips[index]
+            while taken[place]:
+                place = (place + skip) % size
+            taken[place] = 1
+            numbers[place] = index
+            places[index] = place  # taken now, so the way goes on behind it
+        left -= turns_now
+        yield
     free = []
     place = taken.find(0)
     while place >= 0:
         free.append(place)
         place = taken.find(0, place + 1)
-    for index in islice(turns, few):
+    while free:
+        for index in islice(turns, min(len(free), ceil(_LOOKS / 2 / len(free)))):
+            start, inverse = places[index], pow(skips[index], -1, size)
+            ways = [(place - start) * inverse % size for place in free]
+            places[index] = free.pop(ways.index(min(ways)))
+            numbers[places[index]] = index
         yield
-        start, inverse = places[index], pow(skips[index], -1, size)
-        steps = [(place - start) * inverse % size for place in free]
-        places[index] = free.pop(steps.index(min(steps)))
-        numbers[places[index]] = index
 
 
 def _is_prime(number: int) -> bool:

@@ -21,7 +21,7 @@ from lbtransport.strategies._keyed import Keyed
 from lbtransport.strategies._rank import multiplier, score
 
 _LANE = 16  # bytes, room for the product of two numbers of 8
-_STEP = 200  # backends hashed in some tenths of a millisecond
+_STEP = 500  # backends hashed in some tenths of a millisecond
 
 
 class Lanes:
@@ -99,4 +99,5 @@ class Rendezvous(Keyed[Lanes]):
             multiplier(url)  # which is remembered
             if done % _STEP == 0:
                 yield
+        yield
         return Lanes(weights)
