@@ -16,7 +16,7 @@ from typing import Any
 
 from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
-from urllib3 import PoolManager
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, poolmanager
 
 from lbtransport._requests.pools import Lifetime, watch
 from lbtransport._requests.routes import Routes
@@ -86,8 +86,18 @@ class Connector(HTTPAdapter):
         )
         # What subclasses set for all connections, an SSLContext say, is set for these.
         manager = PoolManager(1, **self.poolmanager.connection_pool_kw)
-        manager.pool_classes_by_scheme = self.poolmanager.pool_classes_by_scheme
+        manager.pool_classes_by_scheme = self._pool_classes()
         return manager.connection_from_host(**where, pool_kwargs=settings)
+
+    def _pool_classes(self) -> Any:
+        """Return the user's own classes of pools, or urllib3's."""
+        classes = self.poolmanager.pool_classes_by_scheme
+        if classes is poolmanager.pool_classes_by_scheme:
+            # Managers without a table of their own share the module's, and one that is
+            # changed in place changes all: elastic_transport does that for its nodes,
+            # and our connections would go unwatched.
+            return {"http": HTTPConnectionPool, "https": HTTPSConnectionPool}
+        return classes
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
         """Set which certificates a connection takes, by the scheme of its backend.

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import requests
 from urllib3 import HTTPSConnectionPool
+from urllib3.poolmanager import pool_classes_by_scheme
 
 from lbtransport._requests.pools import WatchedPool
 from tests.certificates import Authority
@@ -199,6 +200,19 @@ def test_body_that_raises_blames_no_backend(
         balance(service).put("http://orders/", data=fail())
 
     assert outcomes_of(service) == DONE
+
+
+def test_pool_classes_that_another_library_changed_for_all_are_not_ours(
+    balance: Balance, server: LoopbackServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Theirs(HTTPSConnectionPool):
+        """What elastic_transport sets, in the table that all managers share."""
+
+    monkeypatch.setitem(pool_classes_by_scheme, "https", Theirs)
+    client = balance(f"https://{server.authority}")
+
+    with pytest.raises(requests.ConnectTimeout, match="handshake"):
+        client.get("http://orders/", timeout=TIMEOUT)
 
 
 def test_pool_classes_of_the_users_own_are_left_alone(
