@@ -63,17 +63,17 @@ class Bounds:
         them always has room, but for those that were not counted yet.
         """
         slots = ceil((self._total + 1) * self._load_factor)
-        sums = candidates.weight_sums
-        share = member.backend.weight / sums[-1] if sums else 1 / len(candidates)
+        share = 1 / len(candidates)
+        if not candidates.is_uniform:
+            share = member.backend.weight / candidates.total_weight
         return member.in_flight < max(1, ceil(slots * share))
 
 
 def least_loaded(candidates: Candidates) -> Member:
     """Return the candidate with the fewest requests in flight per weight."""
-    is_weighted = bool(candidates.weight_sums)
 
     def load(member: Member) -> float:
-        weight = member.backend.weight if is_weighted else 1
+        weight = 1 if candidates.is_uniform else member.backend.weight
         return member.in_flight / weight if weight else inf
 
     return min(candidates, key=load)

@@ -8,6 +8,7 @@ It is called under the balancer's lock, so it needs none of its own and must not
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Hashable, Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -71,6 +72,11 @@ class Candidates(tuple[Member, ...]):  # noqa: SLOT001 - a tuple can have none
     def is_uniform(self) -> bool:
         """Whether all weights are equal."""
         return min(self.weights) == max(self.weights)
+
+    @cached_property
+    def total_weight(self) -> float:
+        """The sum of `weights`."""
+        return math.fsum(self.weights)
 
     @cached_property
     def alias_table(self) -> Sequence[tuple[float, int]]:
