@@ -241,3 +241,11 @@ def test_awaiting_object_is_refused_by_execute() -> None:
         service.execute(refuse)
 
     assert in_flight(service) == 0
+
+
+def test_tenacity_object_of_ones_own_may_answer_in_the_end() -> None:
+    own = tenacity.Retrying(
+        stop=tenacity.stop_after_attempt(2), retry_error_callback=lambda state: "nobody"
+    )
+
+    assert make_service(retry=own).execute(refuse) == "nobody"
