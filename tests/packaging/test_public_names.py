@@ -45,7 +45,11 @@ PUBLIC = {
         IDEMPOTENT_METHODS Retry RetryPolicy Standing stop_before_deadline wait_untried
     """,
     "lbtransport.strategies": "STRATEGIES Candidates Member Strategy make_strategy",
-    "lbtransport.testing": "Clock ManualClock SystemClock disabled",
+    "lbtransport.testing": """
+        Absent Clock Deterministic Exponential Fail Hang Hyperexponential Kill
+        Lognormal ManualClock Pareto Result Scenario Server Slow SystemClock WarmUp
+        Window YARDSTICKS disabled simulate
+    """,
 }
 HINT = "see the head of tests/packaging/test_public_names.py"
 
