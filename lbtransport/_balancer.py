@@ -207,6 +207,7 @@ class Balancer:
         with self._lock:
             now = self._now()
             self._accounts.settle(now)
+            self._accounts.take_samples()
             wall = self.clock.wall()
             develop = picture(self.name, self._roster.table, now=now, wall=wall)
         self.announcer.announce()

@@ -95,3 +95,15 @@ def test_failures_that_are_no_measure_of_speed_do_not_count() -> None:
     advance(service, 1.0)
 
     assert service.stats().p50 is None
+
+
+def test_many_samples_are_taken_in_batches_and_none_is_lost() -> None:
+    service = make_service([A])
+
+    for number in range(1000):
+        service.select().release(latency=0.1 if number < 600 else 0.2)
+
+    state = service.core._roster.table.find(A)
+    assert 0 < state.latencies.counts(1000.0).total() < 1000
+    assert stats_of(service, A).latency == pytest.approx(0.2)
+    assert state.latencies.counts(1000.0).total() == 1000
