@@ -37,8 +37,12 @@ def test_readme_gives_two_commands_that_stand_alone() -> None:
 
     commands = re.findall(r"^```console\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
 
-    setup = "python3 -m venv .venv && .venv/bin/pip install -e '.[dev]' && .venv/bin/"
-    assert commands == [f"{setup}lbtransport demo\n", f"{setup}pytest\n"]
+    command = "python3 -m venv .venv && .venv/bin/pip install -e '.[{}]'"
+    command += " && .venv/bin/{}\n"
+    assert commands == [
+        command.format("demo", "lbtransport demo"),
+        command.format("dev", "pytest"),
+    ]
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
