@@ -118,12 +118,9 @@ class BackendTable:
 
     def add(self, backend: Backend) -> Difference:
         """Add a backend, or give one that is there its new attributes."""
-        state = self._states.get(backend.url)
-        if state is not None:
-            state.backend = backend
-            return Difference()
-        state = self._states[backend.url] = BackendState(backend)
-        return Difference(added=(state,))
+        added: list[BackendState] = []
+        self._put(backend, added)
+        return Difference(added=tuple(added))
 
     def remove(self, url: str | Backend) -> Difference:
         """Remove a backend.
@@ -139,16 +136,24 @@ class BackendTable:
     def update(self, backends: Iterable[Backend]) -> Difference:
         """Make `backends` the whole table; those that stay keep their state."""
         wanted = {backend.url: backend for backend in backends}
-        removed = [
-            self.remove(state.backend)
-            for state in list(self)
-            if state.backend.url not in wanted
-        ]
-        added = [self.add(backend) for backend in wanted.values()]
-        return Difference(
-            tuple(state for difference in added for state in difference.added),
-            tuple(state for difference in removed for state in difference.removed),
+        removed = tuple(
+            state for url, state in self._states.items() if url not in wanted
         )
+        for state in removed:
+            del self._states[state.backend.url]
+            state.is_removed = True
+        added: list[BackendState] = []
+        for backend in wanted.values():
+            self._put(backend, added)
+        return Difference(tuple(added), removed)
+
+    def _put(self, backend: Backend, added: list[BackendState]) -> None:
+        state = self._states.get(backend.url)
+        if state is None:
+            state = self._states[backend.url] = BackendState(backend)
+            added.append(state)
+        else:
+            state.backend = backend
 
     def reset_after_fork(self) -> None:
         """Forget what is in flight: it belongs to the parent."""

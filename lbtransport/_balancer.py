@@ -161,13 +161,18 @@ class Balancer:
         with self._changing:
             with self._lock:
                 difference = change()
-                self._roster.membership_changed(difference)
-                for state in difference.removed:
-                    self.announcer.note(events.BackendRemoved, state.backend)
-                for state in difference.added:
-                    self.announcer.note(events.BackendAdded, state.backend)
-            self._tell_strategy()
-        self.announcer.announce()
+            # Others go on selecting, for a moment from the members of before.
+            members, tiers = self._roster.gather(difference)
+            with self._lock:
+                self._roster.adopt(members, tiers)
+            for state in difference.removed:
+                self.announcer.note(events.BackendRemoved, state.backend)
+            for state in difference.added:
+                self.announcer.note(events.BackendAdded, state.backend)
+            try:
+                self._tell_strategy()
+            finally:
+                self.announcer.announce()
 
     def _tell_strategy(self) -> None:
         """Have the strategy build what it needs; selecting goes on meanwhile."""

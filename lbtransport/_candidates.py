@@ -1,9 +1,12 @@
 """Who may be selected now: the balancer's filter, as functions of the states.
 
 A backend is *usable* if neither its operator nor the evidence speaks against it.
-Of the usable ones that have room, the candidates are those of the first group: weight
+Of the usable ones that have room, the candidates are those of the first tier: weight
 above 0 before weight 0, then the lowest priority, then the caller's own zone.
-Further groups serve retries, and overflow when the first one is full.
+Further tiers serve retries, and overflow when the first one is full.
+
+Tiers follow from what the backends are, so they are made when the list changes; who is
+usable changes at any time, and is asked under the balancer's lock.
 
 Not here: the choice among candidates, which is the strategy's.
 """
@@ -13,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from lbtransport._backends import BackendState
 from lbtransport._types import Backend
@@ -49,11 +53,30 @@ NOBODY = Candidates(())
 UNKNOWN = Selectable((), 0, 0, 0, in_panic=False, stale_at=-math.inf)
 
 
+Tiers: TypeAlias = Sequence[Sequence[BackendState]]
+
+
+def make_tiers(members: Iterable[BackendState], *, zone: str | None) -> Tiers:
+    """Return the backends in order of preference, those alike together.
+
+    Args:
+        members: All backends of the service.
+        zone: The caller's own; None if all are the same to him.
+    """
+    tiers: dict[tuple[bool, int, bool], list[BackendState]] = {}
+    for state in members:
+        backend = state.backend
+        is_far = zone is not None and backend.zone != zone
+        rank = (backend.weight == 0, backend.priority, is_far)
+        tiers.setdefault(rank, []).append(state)
+    return [tiers[rank] for rank in sorted(tiers)]
+
+
 def find_selectable(
     members: Sequence[BackendState],
+    tiers: Tiers,
     now: float,
     *,
-    zone: str | None,
     max_in_flight: float,
     fail_open: bool,
 ) -> Selectable:
@@ -61,36 +84,35 @@ def find_selectable(
 
     Args:
         members: All backends of the service.
+        tiers: The same, in order of preference.
         now: Current instant.
-        zone: The caller's own; None if all are the same to him.
         max_in_flight: Room of one backend; infinity if it is not limited.
         fail_open: Whether to ignore health when no backend is usable.
     """
-    usable: list[BackendState] = []
+    groups = [[state for state in tier if is_usable(state, now)] for tier in tiers]
+    usable = sum(map(len, groups))
     stale_at = math.inf
-    for state in members:
-        if is_usable(state, now):
-            usable.append(state)
-        else:
-            stale_at = min(stale_at, returns_at(state))
+    if usable < len(members):
+        stale_at = min(
+            returns_at(state) for state in members if not is_usable(state, now)
+        )
     in_panic = False
     if not usable and fail_open:
         # One at a time, so that each panicking request learns from the one before.
         sick = last_resorts(members, now)
-        usable = [state for state in sick if state.in_flight < max_in_flight][:1]
+        groups = [[state for state in sick if state.in_flight < max_in_flight][:1]]
         in_panic = bool(sick)
-    groups: dict[tuple[bool, int, bool], list[BackendState]] = {}
-    for state in usable:
-        if state.in_flight < max_in_flight:
-            backend = state.backend
-            is_far = zone is not None and backend.zone != zone
-            group = (backend.weight == 0, backend.priority, is_far)
-            groups.setdefault(group, []).append(state)
+    ejected = [one for one in members if one.circuit.ejected_until is not None]
+    on_trial = [one for one in ejected if not one.marked and is_usable(one, now)]
+    with_room = (
+        [state for state in group if state.in_flight < max_in_flight]
+        for group in groups
+    )
     return Selectable(
-        groups=tuple(Candidates(groups[group], members) for group in sorted(groups)),
-        usable=0 if in_panic else len(usable),
-        in_rotation=sum(state.marked or state.circuit.is_closed for state in usable),
-        ejected=sum(not state.circuit.is_closed for state in members),
+        groups=tuple(Candidates(group, members) for group in with_room if group),
+        usable=usable,
+        in_rotation=usable - len(on_trial),
+        ejected=len(ejected),
         in_panic=in_panic,
         stale_at=stale_at,
     )

@@ -19,9 +19,11 @@ from lbtransport._backends import BackendState, BackendTable, Difference
 from lbtransport._candidates import (
     NOBODY,
     UNKNOWN,
+    Tiers,
     find_selectable,
     is_usable,
     last_resorts,
+    make_tiers,
     without,
 )
 from lbtransport._types import Backend
@@ -62,6 +64,7 @@ class Roster:
         self._identity = rng.randbytes(8)  # which part of the fleet is ours
         self.table = BackendTable()
         self.members: tuple[BackendState, ...] = ()
+        self._tiers: Tiers = ()
         self.selectable = UNKNOWN
         self.candidates = NOBODY
         self.stale_at = -math.inf
@@ -77,8 +80,8 @@ class Roster:
         was_in_panic = self.selectable.in_panic
         self.selectable = selectable = find_selectable(
             self.members,
+            self._tiers,
             now,
-            zone=self._zone,
             max_in_flight=self._max_in_flight,
             fail_open=self._fail_open,
         )
@@ -89,11 +92,21 @@ class Roster:
         # In a panic each outcome may change who is the most promising.
         self.stale_at = -math.inf if selectable.in_panic else selectable.stale_at
 
-    def membership_changed(self, difference: Difference) -> None:
-        """Take note of a change of the table."""
-        self.invalidate()
+    def gather(self, difference: Difference) -> tuple[tuple[BackendState, ...], Tiers]:
+        """Return the members after a change of the table, and their tiers.
+
+        It takes a while and changes nothing, so it needs no lock, as long as nobody
+        else changes the table.
+        """
+        members = self.members
         if difference.added or difference.removed:
-            self._gather()
+            members = self._gather()
+        return members, make_tiers(members, zone=self._zone)
+
+    def adopt(self, members: tuple[BackendState, ...], tiers: Tiers) -> None:
+        """Select from among `members` from now on."""
+        self.members, self._tiers = members, tiers
+        self.invalidate()
 
     def untried(
         self, tried: Collection[Backend], now: float, *, against_evidence: bool
@@ -122,16 +135,16 @@ class Roster:
         """Forget what is in flight, which is the parent's, and be another client."""
         self._identity = self._rng.randbytes(8)
         self.table.reset_after_fork()
-        self._gather()
-        self.invalidate()
+        members = self._gather()
+        self.adopt(members, make_tiers(members, zone=self._zone))
 
-    def _gather(self) -> None:
+    def _gather(self) -> tuple[BackendState, ...]:
         members = list(self.table)
         if self._subset is not None:
             members = subset_of(members, self._subset, identity=self._identity)
         # Shuffled, so that the clients of a fleet do not all begin with the same one.
         self._rng.shuffle(members)
-        self.members = tuple(members)
+        return tuple(members)
 
 
 def subset_of(

@@ -306,7 +306,7 @@ class LoadBalancer:
 
 
 def _give_way() -> None:
-    time.sleep(0)
+    time.sleep(0)  # lets go of the interpreter; other threads need not wait 5 ms for it
 
 
 def _backend(backend: str | Backend) -> Backend:

@@ -10,7 +10,7 @@ import pytest
 
 from lbtransport import Backend, HealthPolicy
 from lbtransport._backends import BackendState
-from lbtransport._candidates import Selectable, find_selectable, without
+from lbtransport._candidates import Selectable, find_selectable, make_tiers, without
 from lbtransport._roster import subset_of
 from lbtransport.strategies import Candidates
 from tests.core_kit import A, B, C
@@ -37,7 +37,11 @@ def find(
     fail_open: bool = True,
 ) -> Selectable:
     return find_selectable(
-        states, now, zone=zone, max_in_flight=max_in_flight, fail_open=fail_open
+        states,
+        make_tiers(states, zone=zone),
+        now,
+        max_in_flight=max_in_flight,
+        fail_open=fail_open,
     )
 
 

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from lbtransport import Backend
+import random
+from collections.abc import MutableSequence, Sequence
+from typing import Any
+
+import pytest
+
+from lbtransport import Backend, ConfigurationError, LoadBalancer
+from lbtransport.events import BackendAdded, Event
+from lbtransport.strategies import Member
+from lbtransport.strategies.round_robin import RoundRobin
 from tests.balancer.kit import chosen
 from tests.core_kit import A, B, C, make_service
 
@@ -33,3 +42,51 @@ def test_new_attributes_count_at_once() -> None:
     assert chosen(service) == {B}
     service.add_backend(Backend(A, priority=0))
     assert chosen(service) == {A, B}
+
+
+class Refusing(RoundRobin):
+    """Cannot build what it needs for more than one backend, as a table too small."""
+
+    def members_changed(self, members: Sequence[Member]) -> None:
+        if len(members) > 1:
+            raise ConfigurationError("too many backends")
+
+
+def test_change_is_announced_also_when_the_strategy_cannot_follow() -> None:
+    service = make_service([A], strategy=Refusing())
+    heard: list[Event] = []
+    service.subscribe(heard.append)
+
+    with pytest.raises(ConfigurationError, match="too many backends"):
+        service.add_backend(B)
+
+    assert heard == [BackendAdded("orders", Backend(B))]
+    assert chosen(service) == {A, B}
+
+
+class Meddling(random.Random):
+    """Selects while the members are shuffled."""
+
+    service: LoadBalancer | None = None
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        self.seen: list[str] = []
+
+    def shuffle(self, members: MutableSequence[Any]) -> None:
+        if self.service is not None:
+            # Under the lock this would wait for ever.
+            with self.service.select() as selection:
+                self.seen.append(selection.backend.url)
+        super().shuffle(members)
+
+
+def test_selecting_goes_on_while_the_list_changes() -> None:
+    rng = Meddling(7)
+    service = LoadBalancer("orders", [A], rng=rng)
+    rng.service = service
+
+    service.update_backends([B])
+
+    assert rng.seen == [A]
+    assert chosen(service) == {B}

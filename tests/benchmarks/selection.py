@@ -130,6 +130,8 @@ def worst_select_during(balancer: LoadBalancer, change: Callable[[], object]) ->
     has_begun.wait()
     worst = 0.0
     change()
+    has_begun.clear()
+    has_begun.wait()  # one more, which finds the candidates anew
     is_over.set()
     thread.join()
     return worst
