@@ -20,6 +20,7 @@ from typing import cast
 from lbtransport import events
 from lbtransport._announcer import Announcer
 from lbtransport._backends import BackendState
+from lbtransport._budget import Budget
 from lbtransport._roster import Roster
 from lbtransport._selection import RELEASED, RESPONDED, WAITING, Selection
 from lbtransport._types import Outcome, Verdict
@@ -42,6 +43,7 @@ class Accounts:
         announcer: Announcer,
         strategy: Strategy,
         *,
+        budget: Budget,
         max_in_flight: float,
         lock: threading.Lock,
         now: Callable[[], float],
@@ -53,6 +55,7 @@ class Accounts:
             detector: Judges outcomes.
             announcer: Tells others what changed.
             strategy: Hears of each selection, if it wants to.
+            budget: Hears of each as well, to say how many retries they allow.
             max_in_flight: Room of one backend; a large number if it is not limited.
             lock: Guards all of these.
             now: Reads the clock.
@@ -62,6 +65,7 @@ class Accounts:
         self._roster = roster
         self._detector = detector
         self._announcer = announcer
+        self._budget = budget
         self._max_in_flight = max_in_flight
         self.abandoned: deque[Selection] = deque()  # appended to by finalisers
         self._samples: list[tuple[BackendState, float, float]] = []
@@ -118,6 +122,7 @@ class Accounts:
         state.in_flight += 1
         state.waiting += 1
         state.total += 1
+        self._budget.requests += 1
         state.last_used_at = now
         if is_trial:
             circuit = state.circuit

@@ -17,6 +17,7 @@ from lbtransport._types import Signal
 
 _balancer_log = logging.getLogger("lbtransport.balancer")
 _health_log = logging.getLogger("lbtransport.health")
+_retry_log = logging.getLogger("lbtransport.retry")
 
 
 class Announcer:
@@ -140,6 +141,11 @@ def _log(event: events.Event) -> None:
             )
         case events.PanicLeft(service):
             _health_log.warning("panic left service=%s", service)
+        case events.RetryBudgetExhausted(service):
+            _retry_log.warning(
+                "retry budget exhausted, callers get the last answer service=%s",
+                service,
+            )
         case events.AttemptRetried():
             pass  # logged where it was decided, with what is known there
         case _:

@@ -19,6 +19,7 @@ from lbtransport import events
 from lbtransport._accounts import Accounts
 from lbtransport._announcer import Announcer
 from lbtransport._backends import BackendState, Difference, unique
+from lbtransport._budget import Budget
 from lbtransport._clock import Clock
 from lbtransport._errors import NoBackendsAvailable
 from lbtransport._picture import picture, why_nobody
@@ -27,6 +28,7 @@ from lbtransport._selection import Selection
 from lbtransport._types import Backend, ServiceStats
 from lbtransport.health import HealthPolicy
 from lbtransport.health.detector import Detector
+from lbtransport.retry import RetryPolicy
 from lbtransport.strategies import Strategy
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ class Balancer:
         *,
         strategy: Strategy,
         health: HealthPolicy,
+        retry: RetryPolicy,
         clock: Clock,
         rng: Random,
         zone: str | None = None,
@@ -55,6 +58,7 @@ class Balancer:
             name: The service's.
             strategy: Chooses among candidates.
             health: When a backend is ejected.
+            retry: How many retries are allowed.
             clock: Where time comes from.
             rng: Where chance comes from.
             zone: The caller's own.
@@ -86,11 +90,18 @@ class Balancer:
             fail_open=health.fail_open,
             rng=rng,
         )
+        self._budget = Budget(  # guarded by _lock
+            ratio=retry.budget_ratio or 0.0,
+            per_second=retry.budget_per_second,
+            window=retry.budget_window,
+            now=self._now(),
+        )
         self._accounts = Accounts(  # guarded by _lock
             self._roster,
             self._detector,
             self.announcer,
             strategy,
+            budget=self._budget,
             max_in_flight=self._max_in_flight,
             lock=self._lock,
             now=self._now,
@@ -260,6 +271,17 @@ class Balancer:
             return self._detector.timeouts_are_widespread(
                 state.circuit, self._now(), members=len(self._roster.members)
             )
+
+    def charge_retry(self) -> bool:
+        """Pay for a retry out of the budget; False if it is exhausted."""
+        with self._lock:
+            now = self._now()
+            if self._budget.charge(now):
+                return True
+            if self._budget.is_news(now):
+                self.announcer.note(events.RetryBudgetExhausted)
+        self.announcer.announce()
+        return False
 
     def reset_after_fork(self) -> None:
         """Forget, in the child, what belongs to the parent."""

@@ -24,6 +24,7 @@ __all__ = [
     "Event",
     "PanicEntered",
     "PanicLeft",
+    "RetryBudgetExhausted",
 ]
 
 
@@ -121,6 +122,13 @@ class AttemptRetried:
     wait: float
 
 
+@dataclass(frozen=True, slots=True)
+class RetryBudgetExhausted:
+    """Retries were refused; told again only after a window without a refusal."""
+
+    service: str
+
+
 Event: TypeAlias = (
     BackendAdded
     | BackendRemoved
@@ -132,4 +140,5 @@ Event: TypeAlias = (
     | PanicEntered
     | PanicLeft
     | AttemptRetried
+    | RetryBudgetExhausted
 )

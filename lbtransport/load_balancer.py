@@ -123,6 +123,7 @@ class LoadBalancer:
             name,
             strategy=make_strategy(strategy),
             health=health or HealthPolicy(),
+            retry=self.plan.policy,
             clock=clock or SystemClock(),
             rng=rng or random.Random(),
             zone=zone,

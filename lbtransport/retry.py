@@ -60,6 +60,12 @@ class RetryPolicy:
             While one is left there is no wait.
         max_wait: Seconds that no backoff exceeds; each is drawn between 0 and its
             limit (full jitter).
+        budget_ratio: Retries for each request of the service, at most: when all
+            backends fail they get 1.2 times the load and not 3 times (Finagle: 20 %).
+            None sets no budget.
+        budget_per_second: Retries for each second beyond that, so that a program that
+            makes few requests may repeat them.
+        budget_window: Seconds of the past that count, fading (Finagle: 10 s).
 
     Raises:
         ConfigurationError: If a value is out of its range.
@@ -70,6 +76,9 @@ class RetryPolicy:
     methods: Collection[str] = IDEMPOTENT_METHODS
     min_wait: float = 0.025
     max_wait: float = 1.0
+    budget_ratio: float | None = 0.2
+    budget_per_second: float = 3.0
+    budget_window: float = 10.0
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
@@ -78,6 +87,10 @@ class RetryPolicy:
             check_integer("statuses", status, least=400, most=599)
         check_number("min_wait", self.min_wait, unit="seconds")
         check_number("max_wait", self.max_wait, least=self.min_wait, unit="seconds")
+        if self.budget_ratio is not None:
+            check_number("budget_ratio", self.budget_ratio, unit="retries a request")
+        check_number("budget_per_second", self.budget_per_second, unit="retries")
+        check_number("budget_window", self.budget_window, above=True, unit="seconds")
         if isinstance(self.methods, str):
             raise ConfigurationError(f"methods={self.methods!r}: give a set of methods")
         object.__setattr__(self, "statuses", frozenset(self.statuses))
@@ -174,6 +187,11 @@ class Plan:
             and outcome.status not in self.policy.statuses
             and not self.is_own
         )
+
+    @property
+    def has_budget(self) -> bool:
+        """Whether a retry must be paid for; with rules of one's own it need not."""
+        return not self.is_own and self.policy.budget_ratio is not None
 
     def may_repeat(self, outcome: Outcome, request: Repeatable) -> bool:
         """Tell whether a request may be sent again after this outcome.

@@ -98,11 +98,16 @@ def test_clock_is_read_under_the_lock_so_that_no_thread_lives_in_the_past() -> N
     read_under_lock = list[bool]()
 
     class Watched(ManualClock):
+        is_watched = False
+
         def monotonic(self) -> float:
-            read_under_lock.append(service.core._lock.locked())
+            if self.is_watched:
+                read_under_lock.append(service.core._lock.locked())
             return super().monotonic()
 
-    service = make_service([A, B], clock=Watched())
+    clock = Watched()
+    service = make_service([A, B], clock=clock)
+    clock.is_watched = True
     selection = service.select()
     selection.responded()
     selection.release()

@@ -55,7 +55,7 @@ def test_tried_backends_are_tried_again_only_after_a_wait() -> None:
 def test_new_round_begins_with_another_than_the_last() -> None:
     client = Client(by_backend=lambda url: 503)
 
-    client.ask(retry=RetryPolicy(attempts=60))
+    client.ask(retry=RetryPolicy(attempts=60, budget_ratio=None))
 
     sent = client.script.sent_to
     assert all(one != other for one, other in itertools.pairwise(sent))

@@ -33,6 +33,7 @@ PUBLIC = {
     "lbtransport.events": """
         AttemptRetried BackendAdded BackendDraining BackendEjected BackendMarked
         BackendRemoved BackendReturned BackendThrottled Event PanicEntered PanicLeft
+        RetryBudgetExhausted
     """,
     "lbtransport.health": "HealthPolicy",
     "lbtransport.httpx": TRANSPORTS,

@@ -39,7 +39,8 @@ def test_faults_retries_and_keys_matter(capsys: pytest.CaptureFixture[str]) -> N
     twice = capsys.readouterr().out.splitlines()[-1].split()
 
     assert once[4].startswith("33.")
-    assert twice[4] == "0.00%"
+    # The budget bears retries of a fifth of the requests, and a few more.
+    assert 33.3 - 20 - 6 < float(twice[4].rstrip("%")) < 33.3 - 20
 
 
 def test_picture_names_the_strategies_and_the_server_with_a_fault(

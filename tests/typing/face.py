@@ -217,7 +217,12 @@ def subscribing(orders: LoadBalancer) -> None:
             ):
                 assert_type(event.backend, Backend)
             case _:
-                assert_type(event, events.PanicEntered | events.PanicLeft)
+                assert_type(
+                    event,
+                    events.PanicEntered
+                    | events.PanicLeft
+                    | events.RetryBudgetExhausted,
+                )
 
     unsubscribe = orders.subscribe(hear)
     assert_type(unsubscribe, Callable[[], None])
