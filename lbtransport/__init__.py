@@ -8,7 +8,8 @@ This package is the core, which imports no client:
 
 - `LoadBalancer`, `Backend`, `RetryPolicy`, `HealthPolicy`, `options` say what to do,
 - `Selection`, `Outcome`, `ServiceStats` and `BackendStats` come back; an outcome is
-  made of a `Verdict`, a `Fault` and a `Repeat`.
+  made of a `Verdict`, a `Fault` and a `Repeat`,
+- an `Exchange` tells of a request's every `Attempt`, and at which `Stage` it ended.
 
 The transports are in `lbtransport.requests`, `lbtransport.httpx` and
 `lbtransport.httpx2`, the events in `lbtransport.events`.
@@ -24,12 +25,15 @@ from lbtransport._errors import (
 from lbtransport._options import options
 from lbtransport._selection import Selection
 from lbtransport._types import (
+    Attempt,
     Backend,
     BackendStats,
+    Exchange,
     Fault,
     Outcome,
     Repeat,
     ServiceStats,
+    Stage,
     Verdict,
 )
 from lbtransport.health import HealthPolicy
@@ -37,9 +41,11 @@ from lbtransport.load_balancer import LoadBalancer
 from lbtransport.retry import RetryPolicy
 
 __all__ = [
+    "Attempt",
     "Backend",
     "BackendStats",
     "ConfigurationError",
+    "Exchange",
     "Fault",
     "HealthPolicy",
     "LoadBalancer",
@@ -50,6 +56,7 @@ __all__ = [
     "RetryPolicy",
     "Selection",
     "ServiceStats",
+    "Stage",
     "Verdict",
     "options",
 ]

@@ -188,9 +188,11 @@ class Accounts:
         if is_trial:
             state.circuit.trial = 0
         was_waiting = stage == WAITING
-        if was_waiting and (outcome.sample or outcome.status is not None):
+        if was_waiting and outcome.is_answer:
             was_waiting = False  # its headers came, and are told only now
             self._answered(selection, outcome, now, latency)
+        elif was_waiting:
+            selection.outcome, selection.elapsed = outcome, now - selection.started_at
         if outcome is SUCCESS and not state.is_suspect:
             if judged is None and not state.is_removed:
                 recent = self._recent
@@ -216,6 +218,7 @@ class Accounts:
         """Take the latency of headers, if it says something, and tell the strategy."""
         state = selection.state
         sample = now - selection.started_at if latency is None else latency
+        selection.outcome, selection.elapsed = outcome, sample
         if outcome.sample:
             # For people, so there is time: many at once cost half as much.
             self._samples.append((state, sample, now))

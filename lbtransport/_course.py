@@ -20,7 +20,7 @@ from lbtransport._effects import Call, Effect, Sleep, Vet
 from lbtransport._errors import ConfigurationError, NoBackendsAvailable
 from lbtransport._selection import Selection
 from lbtransport._tenacity import USUAL_SLEEPS
-from lbtransport._types import Backend, Fault, Outcome
+from lbtransport._types import Attempt, Backend, Fault, Outcome
 from lbtransport.events import AttemptRetried
 from lbtransport.retry import Plan, Repeatable, Standing
 
@@ -54,13 +54,18 @@ class Job(Repeatable, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
-    """One send to one backend and what came of it: a response or an error."""
+class Ended:
+    """An attempt that is over: a response came of it, or an error."""
 
-    backend: Backend
+    selection: Selection
     outcome: Outcome
     response: Any
     error: Exception | None
+
+    @property
+    def backend(self) -> Backend:
+        """Where it was sent."""
+        return self.selection.backend
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +83,11 @@ class Instead:
 
 
 class Course:
-    """The retries of one exchange."""
+    """The retries of one exchange.
+
+    Attributes:
+        attempts: Those that are over.
+    """
 
     def __init__(self, balancer: Balancer, plan: Plan, job: Job) -> None:
         """Begin with nothing tried."""
@@ -86,6 +95,7 @@ class Course:
         self._plan = plan
         self._job = job
         self._tried: list[Backend] = []
+        self.attempts: tuple[Attempt, ...] = ()
         self._has_repeated_timeout = False
         self._may_overrule_evidence = False
         self._standing = Standing(balancer.rng)
@@ -107,7 +117,7 @@ class Course:
         yield from self._step()
 
     def consider(
-        self, attempt: Attempt, ends_at: float
+        self, attempt: Ended, ends_at: float
     ) -> Generator[Effect, Any, Again | Instead | None]:
         """Decide what follows an attempt.
 
@@ -123,6 +133,7 @@ class Course:
             Exception: What a callback of the user's raised.
         """
         self._tried.append(attempt.backend)
+        self.attempts = attempt.selection.attempts
         if not self._may_repeat(attempt):
             return None
         outcome = attempt.outcome
@@ -197,7 +208,7 @@ class Course:
         # Called here: the driver would await an answer that can be awaited.
         return step(self._call)
 
-    def _may_repeat(self, attempt: Attempt) -> bool:
+    def _may_repeat(self, attempt: Ended) -> bool:
         """Tell whether repeating is safe, and whether it helps."""
         if not self._plan.may_repeat(attempt.outcome, self._job):
             return False
@@ -214,7 +225,7 @@ class Course:
         self._has_repeated_timeout = True
         return not self._balancer.timeouts_are_widespread(attempt.backend)
 
-    def _announce(self, attempt: Attempt, wait: float) -> None:
+    def _announce(self, attempt: Ended, wait: float) -> None:
         number = self._call.attempt_number
         logger.debug(
             "attempt failed service=%s backend=%s attempt=%d reason=%s wait=%.3fs",

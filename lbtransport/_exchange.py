@@ -22,9 +22,10 @@ from types import TracebackType
 from typing import Any, TypeAlias
 
 from lbtransport._balancer import Balancer
-from lbtransport._course import Attempt, Course, Instead, Job
+from lbtransport._course import Course, Ended, Instead, Job
 from lbtransport._effects import Close, Effect, Send
 from lbtransport._selection import Selection
+from lbtransport._types.attempt import annotate
 from lbtransport._types.outcome import SUCCESS
 from lbtransport.retry import Plan
 
@@ -86,7 +87,7 @@ def exchange(  # noqa: PLR0912, PLR0915 - one life, told in one piece
             if course is None:
                 course = Course(balancer, plan, job)
             step = yield from course.consider(
-                Attempt(selection.backend, outcome, response, error), ends_at
+                Ended(selection, outcome, response, error), ends_at
             )
             if step is None:
                 if error is not None:
@@ -104,10 +105,13 @@ def exchange(  # noqa: PLR0912, PLR0915 - one life, told in one piece
             if following is None and error is not None:
                 raise error.with_traceback(traceback)
             selection = following or balancer.select(job.key)
+            selection.earlier = course.attempts
         except GeneratorExit:
             raise  # as above
-        except BaseException:
+        except BaseException as raised:
             selection.cancel()
+            if isinstance(raised, Exception) and course is not None:
+                annotate(raised, balancer.name, course.attempts)
             if response is not None:
                 yield from _discard(response)
             # An error's traceback holds this frame: leave no cycle to the collector.

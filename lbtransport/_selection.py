@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from lbtransport._backends import BackendState
-from lbtransport._types import Backend, Outcome, Verdict
+from lbtransport._types import Attempt, Backend, Outcome, Verdict
 from lbtransport._types.exceptions import outcome_of_exception
 from lbtransport._types.outcome import CANCELLED, SUCCESS
 
@@ -48,7 +48,10 @@ class Selection:
     __slots__ = (
         "_ledger",
         "backend",
+        "earlier",
+        "elapsed",
         "judged",
+        "outcome",
         "stage",
         "started_at",
         "state",
@@ -64,6 +67,15 @@ class Selection:
         self.trial = 0  # the number of the trial of a half-open circuit; 0: none
         self.stage = RELEASED
         self.judged: Verdict | None = None  # the verdict given at the headers
+        # What there is to tell of it, once it is known.
+        self.outcome = SUCCESS
+        self.elapsed = 0.0
+        self.earlier: tuple[Attempt, ...] = ()  # of the same exchange
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """The attempts of the exchange so far, this one last."""
+        return (*self.earlier, Attempt(self.backend, self.outcome, self.elapsed))
 
     def responded(self, *, outcome: Outcome | None = None) -> None:
         """Note that the headers are here: takes the latency and ends the waiting.

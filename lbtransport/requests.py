@@ -32,13 +32,13 @@ from typing import Any, TypedDict, Unpack, cast
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
-from lbtransport import _errors
+from lbtransport import _errors, _exchange
 from lbtransport._balancer import Balancer
 from lbtransport._drive import drive
-from lbtransport._exchange import exchange
 from lbtransport._requests.bodies import balance
 from lbtransport._requests.connector import Connector
 from lbtransport._requests.delivery import Delivery
+from lbtransport._requests.details import exchange, keep_exchange
 from lbtransport._requests.passthrough import Passthrough, PassthroughArgument
 from lbtransport._requests.pools import Lifetime
 from lbtransport._requests.preferring import Preferring, answering
@@ -50,6 +50,7 @@ __all__ = [
     "ConfigurationError",
     "LoadBalancingAdapter",
     "NoBackendsAvailable",
+    "exchange",
     "mount",
 ]
 
@@ -196,12 +197,15 @@ class LoadBalancingAdapter(Connector):
             core = balancer.core
             if self._preferred is not None:
                 core = cast("Balancer", Preferring(core, self._preferred))
-            steps = exchange(core, delivery.plan, delivery)
+            steps = _exchange.exchange(core, delivery.plan, delivery)
             response, selection = drive(steps, delivery)
         except _errors.NoBackendsAvailable as error:
-            raise NoBackendsAvailable(str(error), request=request) from error
+            nobody = NoBackendsAvailable(str(error), request=request)
+            nobody.__dict__ = error.__dict__ | nobody.__dict__  # what was tried before
+            raise nobody from error
         except _errors.ConfigurationError as error:
             raise ConfigurationError(str(error), request=request) from error
+        keep_exchange(response, balancer.name, selection)
         balance(response.raw, selection, balancer.core, ends_at=delivery.ends_at)
         if response.status_code in _CHALLENGES:
             response.connection = answering(adapter, selection.backend.url)

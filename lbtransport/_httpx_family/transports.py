@@ -13,13 +13,17 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 from lbtransport._drive import drive, drive_async
 from lbtransport._errors import ConfigurationError, NoBackendsAvailable
 from lbtransport._exchange import exchange
-from lbtransport._httpx_family.delivery import AsyncDelivery, SyncDelivery
+from lbtransport._httpx_family.delivery import (
+    EXTENSION,
+    AsyncDelivery,
+    SyncDelivery,
+)
 from lbtransport._httpx_family.flavour import Flavour
 from lbtransport._httpx_family.pools import Pools, parents
 from lbtransport._httpx_family.routes import Routes, map_headers
 from lbtransport._selection import Selection
 from lbtransport._services import Services, ServicesArgument
-from lbtransport._types import Backend
+from lbtransport._types import Backend, Exchange
 from lbtransport._validation import check_number
 
 RequestT = TypeVar("RequestT")
@@ -155,13 +159,18 @@ class _FamilyTransport(Generic[RequestT, ResponseT, TransportT, LimitsT]):
         is_ours = isinstance(error, NoBackendsAvailable)
         kind: Any
         kind = self.flavour.no_backends if is_ours else self.flavour.configuration
-        return kind(str(error), request=request)  # type: ignore[no-any-return]
+        made: Exception = kind(str(error), request=request)
+        made.__dict__ = error.__dict__ | made.__dict__  # what was tried before
+        return made
 
     def _finish(
         self, delivery: Any, response: Any, selection: Selection, body: type[Any]
     ) -> Any:
         """Make of a backend's response the caller's."""
         route = delivery.route
+        response.extensions[EXTENSION] = Exchange(
+            delivery.balancer.name, selection.attempts
+        )
         map_headers(self.flavour.module, response, route.target)
         if response.is_closed:
             # Read in advance, as those of mocks are: nobody will close it.

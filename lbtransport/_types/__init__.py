@@ -6,18 +6,22 @@ Nothing here decides anything, and nothing here changes once it is made, but for
 
 from __future__ import annotations
 
+from lbtransport._types.attempt import Attempt, Exchange, Stage
 from lbtransport._types.backend import Backend
 from lbtransport._types.outcome import Fault, Outcome, Repeat, Verdict
 from lbtransport._types.signals import Signal
 from lbtransport._types.stats import BackendStats, ServiceStats
 
 __all__ = [
+    "Attempt",
     "Backend",
     "BackendStats",
+    "Exchange",
     "Fault",
     "Outcome",
     "Repeat",
     "ServiceStats",
     "Signal",
+    "Stage",
     "Verdict",
 ]

@@ -88,6 +88,11 @@ class Outcome:
     status: int | None = None
 
     @property
+    def is_answer(self) -> bool:
+        """Whether the headers of a response came."""
+        return self.sample or self.status is not None
+
+    @property
     def is_unsent(self) -> bool:
         """Whether the backend failed before it got the request."""
         is_failure = self.health is Verdict.FAILURE

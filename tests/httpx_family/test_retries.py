@@ -216,7 +216,8 @@ async def test_discarded_responses_do_not_keep_connections(
     first, second = start_server(reply(503, b"x" * 100_000)), start_server()
     limits = kind.hx.Limits(max_connections=1)
     # Without health the first one would be ejected, and not be asked any more.
-    orders = orders_at(first.url, second.url)
+    retry = RetryPolicy(budget_ratio=None)
+    orders = orders_at(first.url, second.url, retry=retry)
 
     async with kind.connect(
         orders, limits=limits, client={"timeout": kind.hx.Timeout(5, pool=0.1)}

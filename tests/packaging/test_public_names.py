@@ -24,9 +24,9 @@ TRANSPORTS = """
 """
 PUBLIC = {
     "lbtransport": """
-        Backend BackendStats ConfigurationError Fault HealthPolicy LoadBalancer
-        LoadBalancingError NoBackendsAvailable Outcome Repeat RetryPolicy Selection
-        ServiceStats Verdict options
+        Attempt Backend BackendStats ConfigurationError Exchange Fault HealthPolicy
+        LoadBalancer LoadBalancingError NoBackendsAvailable Outcome Repeat RetryPolicy
+        Selection ServiceStats Stage Verdict options
     """,
     "lbtransport.cli": "main",
     "lbtransport.config": "ServiceConfig",
@@ -40,7 +40,7 @@ PUBLIC = {
     "lbtransport.httpx2": TRANSPORTS,
     "lbtransport.load_balancer": "LoadBalancer",
     "lbtransport.requests": """
-        ConfigurationError LoadBalancingAdapter NoBackendsAvailable mount
+        ConfigurationError LoadBalancingAdapter NoBackendsAvailable exchange mount
     """,
     "lbtransport.retry": """
         IDEMPOTENT_METHODS Retry RetryPolicy Standing stop_before_deadline wait_untried
