@@ -20,7 +20,6 @@ from typing import cast
 from lbtransport import events
 from lbtransport._announcer import Announcer
 from lbtransport._backends import BackendState
-from lbtransport._budget import Budget
 from lbtransport._roster import Roster
 from lbtransport._selection import RELEASED, RESPONDED, WAITING, Selection
 from lbtransport._types import Outcome, Verdict
@@ -43,7 +42,6 @@ class Accounts:
         announcer: Announcer,
         strategy: Strategy,
         *,
-        budget: Budget,
         max_in_flight: float,
         lock: threading.Lock,
         now: Callable[[], float],
@@ -55,7 +53,6 @@ class Accounts:
             detector: Judges outcomes.
             announcer: Tells others what changed.
             strategy: Hears of each selection, if it wants to.
-            budget: Hears of each as well, to say how many retries they allow.
             max_in_flight: Room of one backend; a large number if it is not limited.
             lock: Guards all of these.
             now: Reads the clock.
@@ -65,7 +62,7 @@ class Accounts:
         self._roster = roster
         self._detector = detector
         self._announcer = announcer
-        self._budget = budget
+        self.selections = 0  # ever
         self._max_in_flight = max_in_flight
         self.abandoned: deque[Selection] = deque()  # appended to by finalisers
         self._samples: list[tuple[BackendState, float, float]] = []
@@ -122,7 +119,7 @@ class Accounts:
         state.in_flight += 1
         state.waiting += 1
         state.total += 1
-        self._budget.requests += 1
+        self.selections += 1
         state.last_used_at = now
         if is_trial:
             circuit = state.circuit

@@ -146,6 +146,14 @@ def _log(event: events.Event) -> None:
                 "retry budget exhausted, callers get the last answer service=%s",
                 service,
             )
+        case events.AttemptHedged(service, backend, other, delay):
+            _retry_log.debug(
+                "attempt hedged service=%s backend=%s other=%s after=%.3fs",
+                service,
+                backend.url,
+                other.url,
+                delay,
+            )
         case events.AttemptRetried():
             pass  # logged where it was decided, with what is known there
         case _:

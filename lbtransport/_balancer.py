@@ -22,6 +22,7 @@ from lbtransport._backends import BackendState, Difference, unique
 from lbtransport._budget import Budget
 from lbtransport._clock import Clock
 from lbtransport._errors import NoBackendsAvailable
+from lbtransport._hedging import Hedging
 from lbtransport._picture import picture, why_nobody
 from lbtransport._roster import Roster
 from lbtransport._selection import Selection
@@ -96,12 +97,12 @@ class Balancer:
             window=retry.budget_window,
             now=self._now(),
         )
+        self._hedging = Hedging(retry, self._now())  # guarded by _lock
         self._accounts = Accounts(  # guarded by _lock
             self._roster,
             self._detector,
             self.announcer,
             strategy,
-            budget=self._budget,
             max_in_flight=self._max_in_flight,
             lock=self._lock,
             now=self._now,
@@ -276,12 +277,29 @@ class Balancer:
         """Pay for a retry out of the budget; False if it is exhausted."""
         with self._lock:
             now = self._now()
-            if self._budget.charge(now):
+            if self._budget.charge(self._accounts.selections, now):
+                self._hedging.budget.exclude()
                 return True
             if self._budget.is_news(now):
                 self.announcer.note(events.RetryBudgetExhausted)
         self.announcer.announce()
         return False
+
+    def charge_hedge(self) -> bool:
+        """Pay for a second attempt of a race; False if the budget is exhausted."""
+        with self._lock:
+            paid = self._hedging.budget.charge(self._accounts.selections, self._now())
+            if paid:
+                self._budget.exclude()
+        return paid
+
+    def usual_latency(self, rank: float) -> float | None:
+        """Return seconds within which a part of the answers come; None if unknown."""
+        with self._lock:
+            now = self._now()
+            if self._hedging.is_stale(now):
+                self._accounts.take_samples()
+            return self._hedging.latency(rank, self._roster.members, now)
 
     def reset_after_fork(self) -> None:
         """Forget, in the child, what belongs to the parent."""

@@ -27,12 +27,7 @@ _SAVED = 3.0  # seconds
 
 
 class Budget:
-    """What retries of one service may cost.
-
-    Attributes:
-        requests: Selections so far, retries included; counted by whoever makes them,
-            for that is on the path of each request.
-    """
+    """What retries of one service may cost."""
 
     def __init__(
         self, *, ratio: float, per_second: float, window: float, now: float
@@ -45,11 +40,10 @@ class Budget:
             window: Seconds after which a request, or a retry, counts for 1/e.
             now: Current instant.
         """
-        self.requests = 0
         self._ratio = ratio
         self._per_second = per_second
         self._window = window
-        self._counted = 0  # of `requests`
+        self._counted = 0
         self._recent = 0.0  # requests, faded
         self._retries = 0.0  # paid out of the ratio, faded
         self._at = self._saved_at = now
@@ -59,26 +53,36 @@ class Budget:
             self._savings = self._most = max(1.0, per_second * _SAVED)
             self._saved_at += self._most / per_second  # the advance is paid back
 
-    def charge(self, now: float) -> bool:
-        """Pay for one retry; False if there is nothing left to pay with."""
-        self._bring_up_to_date(now)
+    def charge(self, selections: int, now: float) -> bool:
+        """Pay for one retry; False if there is nothing left to pay with.
+
+        Args:
+            selections: How many there were so far; counted elsewhere, for that is on
+                the path of each request.
+            now: Current instant.
+        """
+        self._bring_up_to_date(selections, now)
         if self._retries + 1 <= self._ratio * self._recent:
             self._retries += 1
         elif self._savings >= 1:
             self._savings -= 1
         else:
             return False
-        self._counted += 1  # it will be selected for as a request is, and is none
+        self.exclude()
         return True
+
+    def exclude(self) -> None:
+        """Do not take the next selection for that of a request."""
+        self._counted += 1
 
     def is_news(self, now: float) -> bool:
         """Take note of a refusal; True if there was none for a whole window."""
         refused_at, self._refused_at = self._refused_at, now
         return now - refused_at > self._window
 
-    def _bring_up_to_date(self, now: float) -> None:
+    def _bring_up_to_date(self, selections: int, now: float) -> None:
         seconds, self._at = now - self._at, now
-        arrived, self._counted = self.requests - self._counted, self.requests
+        arrived, self._counted = selections - self._counted, selections
         kept = math.exp(-seconds / self._window)
         # When they arrived is not known: evenly, as far as anybody can say.
         worth = (1 - kept) * self._window / seconds if seconds > 0 else 1.0

@@ -48,6 +48,10 @@ class Job(Repeatable, Protocol):
         """Return what an error in place of a response says of the backend."""
         ...
 
+    def can_race(self) -> bool:
+        """Tell whether the body can be sent twice at the same time."""
+        ...
+
     def is_answer(self, answer: Any) -> bool:
         """Tell whether the caller can be given `answer` as the response."""
         ...
@@ -132,8 +136,9 @@ class Course:
             ConfigurationError: If a callback of the user's answers with no response.
             Exception: What a callback of the user's raised.
         """
-        self._tried.append(attempt.backend)
-        self.attempts = attempt.selection.attempts
+        known, self.attempts = len(self.attempts), attempt.selection.attempts
+        # A race is several at once.
+        self._tried += [one.backend for one in self.attempts[known:]]
         if not self._may_repeat(attempt):
             return None
         outcome = attempt.outcome

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import sys
 import threading
 import time
 from collections.abc import Generator
-from typing import Any, Protocol, TypeVar, assert_never
+from typing import Any, Protocol, Self, TypeVar, assert_never
 
 from lbtransport._effects import (
     Call,
     Check,
     Close,
     Effect,
+    Race,
     Resolve,
     Send,
     Sleep,
@@ -27,6 +27,8 @@ from lbtransport._effects import (
     Wait,
 )
 from lbtransport._errors import ConfigurationError
+from lbtransport._loops import loaded_asyncio, running_trio
+from lbtransport._race import race, race_async
 from lbtransport._tenacity import refuse_awaiting, refuse_blocking
 from lbtransport._types import Backend, Signal
 
@@ -35,6 +37,14 @@ T = TypeVar("T")
 
 class Courier(Protocol):
     """Sends one request, and closes responses, for a thread."""
+
+    def twin(self) -> Self:
+        """Return another courier of the same request, which can be on its way too."""
+        ...
+
+    def adopt(self, twin: Self) -> None:
+        """Go on as `twin`, which sent what is handed to the caller."""
+        ...
 
     def send(self, backend: Backend, timeout: float | None) -> Any:
         """Send the request to `backend`; return the response, its body unread."""
@@ -47,6 +57,14 @@ class Courier(Protocol):
 
 class AsyncCourier(Protocol):
     """Sends one request, and closes responses, for a task."""
+
+    def twin(self) -> Self:
+        """Return another courier of the same request, which can be on its way too."""
+        ...
+
+    def adopt(self, twin: Self) -> None:
+        """Go on as `twin`, which sent what is handed to the caller."""
+        ...
 
     async def send(self, backend: Backend, timeout: float | None) -> Any:
         """Send the request to `backend`; return the response, its body unread."""
@@ -108,6 +126,9 @@ def perform(effect: Effect, courier: Courier | None) -> Any:
         case Close(response):
             assert courier is not None
             return courier.close(response)
+        case Race():
+            assert courier is not None
+            return race(effect, courier)
         case Sleep(seconds):
             return time.sleep(seconds)
         case Wait(signal, timeout):
@@ -133,6 +154,9 @@ async def perform_async(effect: Effect, courier: AsyncCourier | None) -> Any:
         case Close(response):
             assert courier is not None
             return await courier.close(response)
+        case Race():
+            assert courier is not None
+            return await race_async(effect, courier)
         case Sleep(seconds):
             return await _sleep_async(seconds)
         case Wait(signal, timeout):
@@ -172,10 +196,10 @@ def _wait(signal: Signal, timeout: float | None) -> bool:
 
 
 async def _wait_async(signal: Signal, timeout: float | None) -> bool:
-    trio = _running_trio()
+    trio = running_trio()
     if trio is not None:
         return await _wait_trio(trio, signal, timeout)
-    return await _wait_asyncio(_loaded_asyncio(), signal, timeout)
+    return await _wait_asyncio(loaded_asyncio(), signal, timeout)
 
 
 async def _wait_asyncio(asyncio: Any, signal: Signal, timeout: float | None) -> bool:
@@ -210,25 +234,5 @@ async def _wait_trio(trio: Any, signal: Signal, timeout: float | None) -> bool:
 
 
 async def _sleep_async(seconds: float) -> None:
-    trio = _running_trio()
-    await (_loaded_asyncio() if trio is None else trio).sleep(seconds)
-
-
-# Neither library is imported here: whoever runs tasks has imported his, and whoever
-# does not need not pay for asyncio, which takes longer to import than all of ours.
-
-
-def _running_trio() -> Any:
-    """Return the trio module if this is one of its tasks."""
-    trio = sys.modules.get("trio")
-    if trio is None:
-        return None
-    try:
-        trio.lowlevel.current_task()  # in_trio_task() would say it, but from 0.29 on
-    except RuntimeError:
-        return None
-    return trio
-
-
-def _loaded_asyncio() -> Any:
-    return sys.modules["asyncio"]
+    trio = running_trio()
+    await (loaded_asyncio() if trio is None else trio).sleep(seconds)

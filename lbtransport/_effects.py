@@ -29,6 +29,43 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
+class Race:
+    """Send the request, and to another backend too if no answer comes for a while.
+
+    Gives the `Leg`s that ended, the one that counts last: the first whose response is
+    welcome, else the last one.
+    The others' responses are closed, and what did not end is cancelled, or left to
+    itself where nothing can be cancelled.
+
+    Attributes:
+        first: The first leg.
+        delay: Seconds after which there is a second one.
+        extra: Gives the second leg, or None if there is to be none.
+        is_welcome: Tells whether a response decides the race.
+    """
+
+    first: Send
+    delay: float
+    extra: Callable[[], Send | None]
+    is_welcome: Callable[[Any], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """How a part of a race ended: with a response, or with an error.
+
+    Attributes:
+        number: 0 for the first, 1 for the extra one.
+        response: What the courier gave.
+        error: What it raised; None if it gave a response.
+    """
+
+    number: int
+    response: Any = None
+    error: BaseException | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Sleep:
     """Wait for `seconds`, at least 0."""
 
@@ -96,4 +133,4 @@ class Resolve:
     resolver: Resolver
 
 
-Effect: TypeAlias = Send | Sleep | Wait | Call | Vet | Close | Check | Resolve
+Effect: TypeAlias = Send | Race | Sleep | Wait | Call | Vet | Close | Check | Resolve

@@ -24,6 +24,7 @@ from typing import Any, TypeAlias
 from lbtransport._balancer import Balancer
 from lbtransport._course import Course, Ended, Instead, Job
 from lbtransport._effects import Close, Effect, Send
+from lbtransport._hedge import hedge_delay, hedged
 from lbtransport._selection import Selection
 from lbtransport._types.attempt import annotate
 from lbtransport._types.outcome import SUCCESS
@@ -58,6 +59,7 @@ def exchange(  # noqa: PLR0912, PLR0915 - one life, told in one piece
     ends_at = math.inf
     if job.deadline is not None:
         ends_at = balancer.clock.monotonic() + job.deadline
+    delay = hedge_delay(balancer, plan, job)
     selection = balancer.select(job.key)
     while True:
         timeout = None
@@ -67,7 +69,15 @@ def exchange(  # noqa: PLR0912, PLR0915 - one life, told in one piece
         error: Exception | None = None
         traceback: TracebackType | None = None
         try:
-            response = yield Send(selection.backend, timeout)
+            if delay is None:
+                response = yield Send(selection.backend, timeout)
+            else:
+                selection, response, failed = yield from hedged(
+                    balancer, plan, job, selection, timeout=timeout, delay=delay
+                )
+                delay = None
+                if failed is not None:
+                    raise failed
             outcome = job.outcome_of(response, balancer)
             selection.responded(outcome=outcome)
             if course is None and (outcome is SUCCESS or plan.is_final(outcome)):

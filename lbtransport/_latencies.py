@@ -65,6 +65,16 @@ class Latencies:
         self._turns_at = now + _PERIOD
 
 
+def percentile_at_most(counts: Counter[int], rank: float) -> float | None:
+    """Return the upper end of the bucket of the latency at `rank`.
+
+    Where all latencies are nearly the same, the middle of their bucket is below half of
+    them; few are ever above its end.
+    """
+    (middle,) = percentiles(counts, (rank,))
+    return None if middle is None else middle / (1 - _ERROR)
+
+
 def percentiles(counts: Counter[int], ranks: Sequence[float]) -> list[float | None]:
     """Return the latency at each rank.
 

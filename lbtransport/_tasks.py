@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable
-from typing import Any
+from typing import Any, Self
 
 from lbtransport._balancer import Balancer
 from lbtransport._options import Options
@@ -38,6 +38,16 @@ class _Callable:
 
     def outcome_of_error(self, error: Exception) -> Outcome:
         return outcome_of_exception(error)
+
+    def can_race(self) -> bool:
+        return True
+
+    def twin(self) -> Self:
+        """Return itself: nothing is remembered from one call to the next."""
+        return self
+
+    def adopt(self, twin: Self) -> None:
+        """Go on."""
 
     def is_answer(self, answer: Any) -> bool:
         return True  # a function may return anything

@@ -13,6 +13,7 @@ from typing import TypeAlias
 from lbtransport._types import Backend
 
 __all__ = [
+    "AttemptHedged",
     "AttemptRetried",
     "BackendAdded",
     "BackendDraining",
@@ -123,6 +124,16 @@ class AttemptRetried:
 
 
 @dataclass(frozen=True, slots=True)
+class AttemptHedged:
+    """No answer came for `delay` seconds, and a second backend is asked as well."""
+
+    service: str
+    backend: Backend
+    other: Backend
+    delay: float
+
+
+@dataclass(frozen=True, slots=True)
 class RetryBudgetExhausted:
     """Retries were refused; told again only after a window without a refusal."""
 
@@ -140,5 +151,6 @@ Event: TypeAlias = (
     | PanicEntered
     | PanicLeft
     | AttemptRetried
+    | AttemptHedged
     | RetryBudgetExhausted
 )

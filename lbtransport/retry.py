@@ -66,6 +66,10 @@ class RetryPolicy:
         budget_per_second: Retries for each second beyond that, so that a program that
             makes few requests may repeat them.
         budget_window: Seconds of the past that count, fading (Finagle: 10 s).
+        hedge_percentile: Part of the answers, 0.5 to below 1, after whose latency an
+            idempotent request is sent to another backend as well, and the first answer
+            counts; 0.95 is a good one.  None, the default, never does.
+        hedge_ratio: Such second attempts for each request, at most.
 
     Raises:
         ConfigurationError: If a value is out of its range.
@@ -79,6 +83,8 @@ class RetryPolicy:
     budget_ratio: float | None = 0.2
     budget_per_second: float = 3.0
     budget_window: float = 10.0
+    hedge_percentile: float | None = None
+    hedge_ratio: float = 0.06
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
@@ -90,6 +96,11 @@ class RetryPolicy:
         if self.budget_ratio is not None:
             check_number("budget_ratio", self.budget_ratio, unit="retries a request")
         check_number("budget_per_second", self.budget_per_second, unit="retries")
+        if self.hedge_percentile is not None:
+            check_number(
+                "hedge_percentile", self.hedge_percentile, least=0.5, most=0.999
+            )
+        check_number("hedge_ratio", self.hedge_ratio, unit="attempts a request")
         check_number("budget_window", self.budget_window, above=True, unit="seconds")
         if isinstance(self.methods, str):
             raise ConfigurationError(f"methods={self.methods!r}: give a set of methods")
@@ -201,11 +212,12 @@ class Plan:
         """
         if self.is_final(outcome):
             return False
-        if outcome.repeat is not Repeat.ANY and not self._is_idempotent(request):
+        if outcome.repeat is not Repeat.ANY and not self.is_idempotent(request):
             return False
         return request.can_replay()
 
-    def _is_idempotent(self, request: Repeatable) -> bool:
+    def is_idempotent(self, request: Repeatable) -> bool:
+        """Tell whether sending a request twice is the same as sending it once."""
         declared = request.is_declared_idempotent
         return request.method in self.policy.methods if declared is None else declared
 

@@ -161,6 +161,9 @@ class Job:
     def can_replay(self) -> bool:
         return self.is_replayable
 
+    def can_race(self) -> bool:
+        return self.is_replayable
+
     def outcome_of(self, response: Reply, balancer: Balancer) -> Outcome:
         retry_after = (
             None if response.retry_after is None else str(response.retry_after)

@@ -6,8 +6,9 @@ inner transport gets: a new one each time, so the caller's is never changed.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Hashable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from lbtransport._balancer import Balancer
 from lbtransport._httpx_family.flavour import Flavour
@@ -127,6 +128,10 @@ class _Delivery:
             return NEUTRAL  # he closed the connection
         return outcome_of_exception(error)
 
+    def can_race(self) -> bool:
+        """Tell whether the body can be sent twice at the same time."""
+        return isinstance(self.request.stream, self._flavour.module.ByteStream)
+
     def is_answer(self, answer: Any) -> bool:
         """Tell whether it is a response of this client."""
         return isinstance(answer, self._flavour.module.Response)
@@ -161,6 +166,14 @@ class _Delivery:
         self.sent = made
         route.pool.open[made] = None
         return route.pool.transport, made
+
+    def twin(self) -> Self:
+        """Return another delivery of the same request, which can be on its way too."""
+        return copy.copy(self)
+
+    def adopt(self, twin: Self) -> None:
+        """Have sent what `twin` sent."""
+        self.route, self.sent = twin.route, twin.sent
 
     def leave_pool(self) -> None:
         """Hold no connection any more, and wait for none."""

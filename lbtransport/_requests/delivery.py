@@ -7,7 +7,7 @@ a copy of it, so that everything that requests does for a request is done.
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any
+from typing import Any, Self
 
 from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
@@ -163,6 +163,10 @@ class Delivery:
             return _STALE
         return outcome_of_exception(error)
 
+    def can_race(self) -> bool:
+        """Tell whether the body can be sent twice at the same time."""
+        return self._once is None and not _is_rewindable(self.request)
+
     def is_answer(self, answer: Any) -> bool:
         """Tell whether it is a response of requests."""
         return isinstance(answer, Response)
@@ -189,6 +193,13 @@ class Delivery:
             raise
         response.request = self.request
         return response
+
+    def twin(self) -> Self:
+        """Return itself: nothing is remembered from one send to the next."""
+        return self
+
+    def adopt(self, twin: Self) -> None:
+        """Go on."""
 
     def close(self, response: Any) -> None:
         """Close a response that nobody will see, and keep its connection if it can."""

@@ -49,6 +49,10 @@ class Caller:
         """Tell that the request can be sent again."""
         return True
 
+    def can_race(self) -> bool:
+        """Tell that no request is hedged here."""
+        return False
+
     def outcome_of(self, response: Outcome, balancer: Balancer) -> Outcome:
         """Return what a simulated answer says; it says it itself."""
         return response

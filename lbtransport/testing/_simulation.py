@@ -69,7 +69,7 @@ def simulate(
             all servers: no policy is better where these are equal).
         seed: What chance begins with.
         health: When a backend is ejected; False: never.
-        retry: How a request is repeated; False: not at all.
+        retry: How a request is repeated; False: not at all.  Hedging is not simulated.
         max_in_flight: Requests that one client sends one backend at the same time.
         subset: Number of backends that each client keeps to.
         keys: Draws the key of a request, for the strategies that hash.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import anyio
 import pytest
@@ -43,6 +43,12 @@ class Courier:
 
     error: BaseException | None = None
 
+    def twin(self) -> Self:
+        return self
+
+    def adopt(self, twin: Self) -> None:
+        pass
+
     def send(self, backend: Backend, timeout: float | None) -> Any:
         if self.error is not None:
             raise self.error
@@ -59,6 +65,12 @@ class AsyncCourier:
     """The same for tasks."""
 
     error: BaseException | None = None
+
+    def twin(self) -> Self:
+        return self
+
+    def adopt(self, twin: Self) -> None:
+        pass
 
     async def send(self, backend: Backend, timeout: float | None) -> Any:
         await checkpoint()

@@ -31,9 +31,9 @@ PUBLIC = {
     "lbtransport.cli": "main",
     "lbtransport.config": "ServiceConfig",
     "lbtransport.events": """
-        AttemptRetried BackendAdded BackendDraining BackendEjected BackendMarked
-        BackendRemoved BackendReturned BackendThrottled Event PanicEntered PanicLeft
-        RetryBudgetExhausted
+        AttemptHedged AttemptRetried BackendAdded BackendDraining BackendEjected
+        BackendMarked BackendRemoved BackendReturned BackendThrottled Event PanicEntered
+        PanicLeft RetryBudgetExhausted
     """,
     "lbtransport.health": "HealthPolicy",
     "lbtransport.httpx": TRANSPORTS,

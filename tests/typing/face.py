@@ -203,6 +203,8 @@ def subscribing(orders: LoadBalancer) -> None:
                 assert_type(backend, Backend)
                 assert_type(reason, str)
                 assert_type(seconds, float)
+            case events.AttemptHedged(delay=delay):
+                assert_type(delay, float)
             case events.AttemptRetried(attempt=attempt, wait=wait):
                 assert_type(attempt, int)
                 assert_type(wait, float)
