@@ -6,7 +6,7 @@ Options win over the file; both use the same grammar.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,9 +32,6 @@ from lbtransport.testing import YARDSTICKS, Scenario, Server
 
 _USUAL_SERVERS = (Server(),) * 10
 _USUAL_UTILISATION = 0.7
-
-# Without a key they choose at random, which says nothing of them.
-_BY_KEY = frozenset({"consistent_hash", "maglev", "rendezvous"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,8 +118,10 @@ def _settings(values: dict[str, Any]) -> Settings:
     }
     strategies = values.pop("strategies", None)
     if strategies is None:
-        usual = set(STRATEGIES) - (set() if "keys" in of_simulation else _BY_KEY)
-        strategies = (*sorted(usual), *YARDSTICKS)
+        strategies = (
+            *_usual_strategies(with_keys="keys" in of_simulation),
+            *YARDSTICKS,
+        )
     for name in ("servers", "faults"):
         if name in values:
             values[name] = tuple(itertools.chain.from_iterable(values[name]))
@@ -131,6 +130,13 @@ def _settings(values: dict[str, Any]) -> Settings:
         values.setdefault("utilisation", _USUAL_UTILISATION)
     scenario = Scenario(**values)
     return Settings(scenario=scenario, strategies=strategies, **of_simulation)
+
+
+def _usual_strategies(*, with_keys: bool) -> Iterator[str]:
+    for name, make in sorted(STRATEGIES.items()):
+        # Without a key these choose at random, which says nothing of them.
+        if with_keys or not getattr(make, "is_keyed", False):
+            yield name
 
 
 def _read(where: str, given: Mapping[str, object]) -> dict[str, Any]:

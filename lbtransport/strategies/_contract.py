@@ -106,6 +106,13 @@ class Strategy(Protocol):
     An `outcome` says in `sample` whether the latency is a measure of speed.
     What failed, or was given up, before its headers is released while it was waiting,
     and never responded.
+
+    It may have an attribute, of the class or of the instance, that says of what kind it
+    is:
+
+    - ``is_keyed`` (False): the key decides, and the same key is to meet the same
+      backend.  So nothing that would move keys is done to it: no share is cut down
+      while a backend starts slowly.
     """
 
     def members_changed(self, members: Sequence[Member]) -> Iterable[None] | None:

@@ -113,8 +113,11 @@ class Keyed(ABC, Generic[P]):
     """Chooses by key, and at random for who has none.
 
     Attributes:
+        is_keyed: True; see `Strategy`.
         unkeyed: Choices that were made without a key.
     """
+
+    is_keyed = True
 
     # There only with bounded load, so that nobody else pays for them.
     selected: Callable[..., None]
