@@ -2,6 +2,7 @@
 
 To add one: a file in this folder and a line in `STRATEGIES`.
 The contract tests run over the registry, so they cover it at once.
+Other distributions offer theirs as entry points (`_plugins`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable
 
 from lbtransport._errors import ConfigurationError
 from lbtransport.strategies._contract import Candidates, Member, Strategy
+from lbtransport.strategies._plugins import load_plugin, normalised, plugin_names
 from lbtransport.strategies.adaptive import Adaptive
 from lbtransport.strategies.consistent_hash import ConsistentHash
 from lbtransport.strategies.least_connections import LeastConnections
@@ -42,28 +44,38 @@ STRATEGIES: dict[str, Callable[..., Strategy]] = {
 }
 _SWITCHES = {"true": True, "false": False}
 _ALIASES = {"p2c": "power_of_two"}
+_NO_DEFAULT = inspect.Parameter.empty
 
 
 def make_strategy(spec: str | Strategy) -> Strategy:
     """Return the strategy that `spec` describes.
 
     Args:
-        spec: A registered name, in which ``-`` and ``_`` are the same, followed by
-            options if it has some: ``"name;option=value"``; or a strategy, which is
+        spec: A registered name, or that of an entry point in the group
+            ``lbtransport.strategies``, in which ``-`` and ``_`` are the same, followed
+            by options if it has some: ``"name;option=value"``; or a strategy, which is
             returned as it is.
 
     Raises:
-        ConfigurationError: If the name, an option or a value is unknown.
+        ConfigurationError: If the name, an option or a value is unknown, or an entry
+            point leads to no strategy.
     """
     if not isinstance(spec, str):
         return _checked(spec)
     name, *options = [part.strip() for part in spec.split(";")]
-    key = name.lower().replace("-", "_")
-    make = STRATEGIES.get(_ALIASES.get(key, key))
-    if make is None:
-        choices = ", ".join(sorted([*STRATEGIES, *_ALIASES]))
-        raise ConfigurationError(f"{name!r} is no strategy; choose one of: {choices}")
-    return make(**_parse_options(key, options, make))
+    key = normalised(name)
+    make = STRATEGIES.get(_ALIASES.get(key, key)) or _find_plugin(name, key)
+    return _checked(make(**_parse_options(key, options, make)))
+
+
+def _find_plugin(name: str, key: str) -> Callable[..., Strategy]:
+    try:
+        return load_plugin(key)
+    except KeyError:
+        known = {*STRATEGIES, *_ALIASES, *plugin_names()}
+        raise ConfigurationError(
+            f"{name!r} is no strategy; choose one of: {', '.join(sorted(known))}"
+        ) from None
 
 
 def _checked(strategy: Strategy) -> Strategy:
@@ -84,7 +96,7 @@ def _parse_options(
     name: str, options: list[str], make: Callable[..., Strategy]
 ) -> dict[str, object]:
     """Turn ``option=value`` texts into keyword arguments, typed as the default is."""
-    known = inspect.signature(make).parameters
+    known = _options_of(make)
     parsed: dict[str, object] = {}
     for option in filter(None, options):
         key, _, value = (part.strip() for part in option.partition("="))
@@ -93,8 +105,8 @@ def _parse_options(
             raise ConfigurationError(
                 f"strategy {name!r} has no option {key!r}; its options: {choices}"
             )
-        default = known[key].default
-        kind = str if default is inspect.Parameter.empty else type(default)
+        default = known[key]
+        kind = type(default) if isinstance(default, (bool, int, float)) else str
         try:
             parsed[key] = _SWITCHES[value.lower()] if kind is bool else kind(value)
         except (KeyError, ValueError):
@@ -102,4 +114,20 @@ def _parse_options(
                 f"strategy {name!r}: {option!r} is not of the form "
                 f"{key}=<{kind.__name__}>"
             ) from None
+    for key, default in known.items():
+        if default is _NO_DEFAULT and key not in parsed:
+            raise ConfigurationError(
+                f"strategy {name!r} needs the option {key!r}; write it as "
+                f"'{name};{key}=...'"
+            )
     return parsed
+
+
+def _options_of(make: Callable[..., Strategy]) -> dict[str, object]:
+    """Return the options that a strategy takes by name, with their defaults."""
+    try:
+        parameters = inspect.signature(make).parameters.values()
+    except ValueError:  # what is written in C need not tell
+        return {}
+    by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return {one.name: one.default for one in parameters if one.kind in by_name}
