@@ -58,7 +58,10 @@ _STALE = -1  # no tick
 _MOST_POWERS = 64  # in flight; beyond, they are computed
 _NEXT_TO_0 = 1e-9  # a weight
 _FORGOTTEN = 0.001  # of a failure
-_LANDMARK = 1000.0  # seconds between two starts of the growing units, below e**300
+_LANDMARK = 1000.0  # seconds between two starts of the growing units
+# Squared and summed up they must stay below the greatest float, e**709, however long
+# nothing was chosen: a service may be idle, and a request out, for days.
+_MOST_GROWTH = 300.0
 
 
 class Record:
@@ -207,7 +210,7 @@ class Adaptive:
 
     def _unit(self, now: float) -> float:
         """Return what one unit of now is worth in those of the landmark."""
-        return math.exp((now - self._landmark) / _MEMORY)
+        return math.exp(min((now - self._landmark) / _MEMORY, _MOST_GROWTH))
 
     # -- what goes out ------------------------------------------------------------
 
@@ -298,7 +301,7 @@ class Adaptive:
 
     def _move_landmark(self, members: Sequence[Member], now: float) -> None:
         """Start the units anew, before they grow out of the numbers."""
-        shrunk = 1 / self._unit(now) if self._landmark > -math.inf else 0.0
+        shrunk = math.exp((self._landmark - now) / _MEMORY)
         records = [member.strategy_state for member in members]
         for record in (self._pool, *filter(None, records)):
             record.spent *= shrunk

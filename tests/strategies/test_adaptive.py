@@ -103,6 +103,30 @@ def test_units_that_grew_for_long_are_started_anew() -> None:
     assert record_of(service, B).latency < 0.2
 
 
+DAYS = 400 * 86_400.0
+
+
+def test_service_that_was_idle_for_days_begins_anew() -> None:
+    service = known((A, 0.1), (B, 10.0))
+
+    advance(service, DAYS)
+
+    assert idle_shares(service) == pytest.approx({A: 0.5, B: 0.5}, abs=0.1)
+    assert record_of(service, B).successes == 0
+
+
+@pytest.mark.parametrize("outcome", [Outcome.success(), TIMEOUT, CANCELLED])
+def test_request_that_was_out_for_days_may_end(outcome: Outcome) -> None:
+    service = known((A, 0.1), (B, 0.1))
+    selections = [service.select() for _ in range(9)]
+
+    advance(service, DAYS)
+    for selection in selections:
+        selection.release(outcome=outcome)
+
+    assert idle_shares(service) == pytest.approx({A: 0.5, B: 0.5}, abs=0.1)
+
+
 def test_at_high_rates_the_present_outweighs_the_past() -> None:
     service = make_service([A], strategy="adaptive")
     for latency in (0.01,) * 10_000 + (1.0,) * 100:
