@@ -113,6 +113,13 @@ class Strategy(Protocol):
     - ``is_keyed`` (False): the key decides, and the same key is to meet the same
       backend.  So nothing that would move keys is done to it: no share is cut down
       while a backend starts slowly.
+
+    One strategy serves one balancer, and may keep what it likes; what it knows of one
+    backend belongs into the member's slot, where it survives updates.
+    In the child of a fork the members are copies with the same slots and nothing in
+    flight, of which `members_changed` tells; requests of the parent may still end.
+
+    `lbtransport.testing.check_strategy` tells whether a strategy keeps to all of this.
     """
 
     def members_changed(self, members: Sequence[Member]) -> Iterable[None] | None:
@@ -120,8 +127,8 @@ class Strategy(Protocol):
 
         Called before the first choice, and whenever the list or an attribute changed;
         never twice at once, and under no lock: choices go on meanwhile.
-        So publish what you build with one assignment, and expect that candidates may
-        for a moment be strangers to it.
+        So publish what you build with one assignment, leave the members' slots alone,
+        and expect that candidates may for a moment be strangers to it.
 
         Returns:
             None; or, of a build that takes long, an iterator (the method may be a
@@ -134,6 +141,9 @@ class Strategy(Protocol):
         self, candidates: Candidates, *, key: Hashable, now: float, rng: Random
     ) -> Member:
         """Return one of `candidates`, which are never empty.
+
+        Of a member only its slot may be changed; a choice is no selection yet, so what
+        is counted by choices need not come back as a release.
 
         Args:
             candidates: Those that may be selected now.

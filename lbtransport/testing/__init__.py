@@ -1,6 +1,7 @@
 """What the tests of a program that uses this package need, and a simulator.
 
 - `disabled` and `ManualClock` are for tests of programs,
+- `check_strategy` tells who writes a strategy whether it keeps to the contract,
 - `simulate` shows what a strategy does with a fleet: a `Scenario` of `Server` values,
   service times and faults goes in, a `Result` comes out.
 """
@@ -12,6 +13,7 @@ from contextlib import AbstractContextManager
 from lbtransport._clock import Clock, ManualClock, SystemClock
 from lbtransport._services import bypass
 from lbtransport.testing._simulation import YARDSTICKS, simulate
+from lbtransport.testing.contract import check_strategy
 from lbtransport.testing.distributions import (
     Deterministic,
     Exponential,
@@ -43,6 +45,7 @@ __all__ = [
     "SystemClock",
     "WarmUp",
     "Window",
+    "check_strategy",
     "disabled",
     "simulate",
 ]

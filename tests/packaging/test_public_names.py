@@ -49,7 +49,7 @@ PUBLIC = {
     "lbtransport.testing": """
         Absent Clock Deterministic Exponential Fail Hang Hyperexponential Kill
         Lognormal ManualClock Pareto Result Scenario Server Slow SystemClock WarmUp
-        Window YARDSTICKS disabled simulate
+        Window YARDSTICKS check_strategy disabled simulate
     """,
 }
 HINT = "see the head of tests/packaging/test_public_names.py"

@@ -1,4 +1,7 @@
-"""What every registered strategy keeps to."""
+"""What every registered strategy keeps to, beyond the contract of all strategies.
+
+That one is `lbtransport.testing.check_strategy`, and tests/testing runs it.
+"""
 
 from __future__ import annotations
 
@@ -91,38 +94,6 @@ def test_same_seed_gives_the_same_choices(
         return [choose(strategy, candidates, rng).backend.url for _ in range(10)]
 
     assert choices() == choices()
-
-
-@every_strategy
-def test_only_candidate_is_always_chosen(name: str) -> None:
-    members = make_members((9, 0), (0, 1))
-    strategy = ready(name, members)
-    only = Candidates(members[:1], members)
-
-    chosen = {choose(strategy, only, random.Random(seed)) for seed in range(20)}
-
-    assert chosen == {members[0]}
-
-
-@every_strategy
-def test_candidates_may_shrink_and_grow_at_any_time(name: str) -> None:
-    members = make_members((0, 1), (0, 2), (0, 3), (0, 4), (0, 5))
-    strategy, rng = ready(name, members), random.Random(7)
-
-    for size in (5, 1, 3, 2, 5, 1, 4):
-        candidates = Candidates(members[-size:], members)
-        assert choose(strategy, candidates, rng) in candidates
-
-
-@every_strategy
-def test_members_may_come_and_go(name: str) -> None:
-    members = make_members((0, 1), (0, 1), (0, 1))
-    strategy, rng = ready(name, members[:1]), random.Random(7)
-
-    for kept in (members, members[1:], members[:2]):
-        tell(strategy, kept)
-        candidates = Candidates(kept)
-        assert choose(strategy, candidates, rng) in candidates
 
 
 @every_strategy
