@@ -226,7 +226,10 @@ class Balancer:
             self._accounts.settle(now)
             self._accounts.take_samples()
             wall = self.clock.wall()
-            develop = picture(self.name, self._roster.table, now=now, wall=wall)
+            unkeyed = getattr(self._strategy, "unkeyed", 0)
+            develop = picture(
+                self.name, self._roster.table, unkeyed=unkeyed, now=now, wall=wall
+            )
         self.announcer.announce()
         return develop()
 

@@ -75,7 +75,9 @@ def reader_of(name: str, hint: object) -> Reader:
             return reader
     origin = get_origin(hint)
     if isinstance(origin, type) and issubclass(origin, Collection) and arguments:
-        return partial(_read_collection, reader_of(name, arguments[0]))
+        # What is asked in its order is a tuple; of the others the order is no matter.
+        make = tuple if origin is tuple else frozenset
+        return partial(_read_collection, make, reader_of(name, arguments[0]))
     raise TypeError(f"{name}: a {hint} cannot be read from a text; add a reader for it")
 
 
@@ -183,11 +185,13 @@ def _read_optional(read: Reader, value: object) -> object:
     return read(value)
 
 
-def _read_collection(read_item: Reader, value: object) -> frozenset[object]:
+def _read_collection(
+    make: Callable[[Iterator[object]], object], read_item: Reader, value: object
+) -> object:
     if isinstance(value, str):
         value = [] if value.strip().lower() == _NONE else split(value)
     if isinstance(value, list):
-        return frozenset(read_item(item) for item in value)
+        return make(read_item(item) for item in value)
     raise ConfigurationError(
         f"{value!r} is no list; separate its items by commas or blanks, or write none"
     )

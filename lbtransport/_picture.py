@@ -15,13 +15,19 @@ _RANKS = (0.5, 0.9, 0.99)
 
 
 def picture(
-    service: str, states: Iterable[BackendState], *, now: float, wall: float
+    service: str,
+    states: Iterable[BackendState],
+    *,
+    unkeyed: int,
+    now: float,
+    wall: float,
 ) -> Callable[[], ServiceStats]:
     """Take a picture of a service.
 
     Args:
         service: Its name.
         states: Its backends.
+        unkeyed: Choices without a key, of a strategy that hashes.
         now: Current instant of the monotonic clock.
         wall: The same instant on the wall clock.
 
@@ -40,7 +46,8 @@ def picture(
             together.update(counts)
             p50, p90, p99 = percentiles(counts, _RANKS)
             backends.append(replace(backend, p50=p50, p90=p90, p99=p99))
-        return ServiceStats(service, tuple(backends), *percentiles(together, _RANKS))
+        p50, p90, p99 = percentiles(together, _RANKS)
+        return ServiceStats(service, tuple(backends), p50, p90, p99, unkeyed)
 
     return develop
 

@@ -22,6 +22,7 @@ from lbtransport._grammar import (
     reader_of,
     without_secrets,
 )
+from lbtransport._key_rules import make_key_rule
 from lbtransport._types import Backend
 from lbtransport._types.authority import split_service_name
 from lbtransport.health import HealthPolicy
@@ -49,6 +50,7 @@ class ServiceConfig:
     backends: tuple[Backend, ...] = ()
     _: KW_ONLY
     strategy: str = DEFAULT_STRATEGY
+    key: tuple[str, ...] | None = None
     deadline: float | None = None
     max_in_flight: int | None = None
     zone: str | None = None
@@ -63,8 +65,10 @@ class ServiceConfig:
         """Refuse what makes no sense."""
         check_name(self.name)
         # Who knows what is allowed is asked. Backends were checked when they were
-        # made, and a repeated one is to be warned of once, by the real balancer.
-        self._make_balancer(())
+        # made, and a repeated one is to be warned of once, by the real balancer; so is
+        # a rule for keys that has no effect.
+        make_key_rule(self.key)
+        self._make_balancer((), key=None)
 
     def __eq__(self, other: object) -> bool:
         """Compare everything: backends of one URL are equal by themselves."""
@@ -80,9 +84,11 @@ class ServiceConfig:
         """Return a new balancer that is what this describes."""
         return self._make_balancer(self.backends)
 
-    def _make_balancer(self, backends: tuple[Backend, ...]) -> LoadBalancer:
+    def _make_balancer(
+        self, backends: tuple[Backend, ...], **changes: Any
+    ) -> LoadBalancer:
         arguments = {name: getattr(self, name) for name in _ARGUMENTS}
-        return LoadBalancer(self.name, backends, **arguments)
+        return LoadBalancer(self.name, backends, **{**arguments, **changes})
 
 
 _ARGUMENTS = tuple(

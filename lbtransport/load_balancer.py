@@ -20,6 +20,7 @@ from lbtransport._clock import Clock, SystemClock
 from lbtransport._drive import drive, drive_async
 from lbtransport._errors import ConfigurationError
 from lbtransport._exchange import exchange
+from lbtransport._key_rules import KeyArgument, make_key_rule, warn_if_unused
 from lbtransport._options import current_options
 from lbtransport._selection import Selection
 from lbtransport._tasks import AsyncTask, Task
@@ -53,6 +54,10 @@ class LoadBalancer:
         discovery: Not there yet: give the list.
         strategy: A registered name, with options if it has some
             (``"name;option=value"``), or a strategy of your own.
+        key: What adapters spread by, for the strategies that hash, where the caller
+            gives no key: ``"header:X-User"``, ``"cookie:session"``, ``"path"``,
+            ``"query:user"``, ``"json:prompt:256"``, several of these, or a function
+            of the client's own request.
         retry: A `RetryPolicy`, a ``tenacity.Retrying`` or ``AsyncRetrying``, or False.
         health: When a backend is ejected.
         checks: Not there yet: passive health is on.
@@ -79,6 +84,7 @@ class LoadBalancer:
         *,
         discovery: object = None,
         strategy: str | Strategy = DEFAULT_STRATEGY,
+        key: KeyArgument = None,
         retry: Retry = None,
         health: HealthPolicy | None = None,
         checks: object = None,
@@ -119,9 +125,13 @@ class LoadBalancer:
         self.tls_name = tls_name
         self.allow_plaintext = allow_plaintext
         self.plan = make_plan(retry)
+        self.key_rule = make_key_rule(key)
+        chosen = make_strategy(strategy)
+        if self.key_rule is not None:
+            warn_if_unused(name, chosen)
         self.core = Balancer(
             name,
-            strategy=make_strategy(strategy),
+            strategy=chosen,
             health=health or HealthPolicy(),
             retry=self.plan.policy,
             clock=clock or SystemClock(),

@@ -18,6 +18,7 @@ from lbtransport import (
     RetryPolicy,
 )
 from lbtransport import config as config_module
+from lbtransport._key_rules import make_key_rule
 from lbtransport.config import (
     POLICIES,
     SETTINGS,
@@ -156,6 +157,7 @@ def test_everything_said_is_in_the_description() -> None:
         given(
             backends=f"{URL};weight=3",
             strategy="least-connections",
+            key="header:X-User, path",
             deadline="2s",
             max_in_flight="7",
             zone="b",
@@ -175,6 +177,7 @@ def test_everything_said_is_in_the_description() -> None:
         "orders:8080",
         (Backend(URL, weight=3),),
         strategy="least-connections",
+        key=("header:X-User", "path"),
         deadline=2.0,
         max_in_flight=7,
         zone="b",
@@ -191,6 +194,8 @@ def test_balancer_is_what_the_description_says() -> None:
     service = ServiceConfig(
         "orders",
         (Backend(URL, weight=3),),
+        strategy="consistent_hash",
+        key=("path",),
         deadline=2.0,
         host="backend",
         tls_name="orders.example",
@@ -203,6 +208,7 @@ def test_balancer_is_what_the_description_says() -> None:
     assert balancer.name == "orders"
     assert [backend.weight for backend in balancer.backends] == [3]
     assert balancer.deadline == 2.0
+    assert balancer.key_rule == make_key_rule("path")
     assert (balancer.host, balancer.tls_name) == ("backend", "orders.example")
     assert balancer.allow_plaintext
     assert balancer.plan.policy == RetryPolicy(attempts=2)
@@ -223,6 +229,30 @@ def test_every_argument_reaches_the_balancer(monkeypatch: pytest.MonkeyPatch) ->
         field.name: getattr(service, field.name)
         for field in dataclasses.fields(ServiceConfig)
     }
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("header:X-User", ("header:X-User",)),
+        (
+            "header:X-User,cookie:session path",
+            ("header:X-User", "cookie:session", "path"),
+        ),
+        (["path", "header:X-User"], ("path", "header:X-User")),
+        ("none", None),
+    ],
+)
+def test_rules_for_keys_stay_in_their_order(written: object, meant: object) -> None:
+    assert configure("orders", given(key=written)).key == meant
+
+
+def test_rule_without_effect_is_warned_of_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    configure("orders", given(key="path", strategy="random")).make_balancer()
+
+    assert len(caplog.records) == 1
 
 
 @pytest.mark.parametrize(
@@ -267,6 +297,16 @@ def test_descriptions_that_say_the_same_are_equal() -> None:
             {"strategy": "random;speed=9"},
             "STRATEGY='random;speed=9': strategy 'random' has no option 'speed'",
         ),
+        (
+            {"key": "headr:X-User"},
+            "KEY='headr:X-User' is no rule for keys; write header:<name>, ",
+        ),
+        (
+            {"key": "header:X-User, path:/"},
+            "KEY='header:X-User, path:/': 'path:/' is no rule for keys; ",
+        ),
+        ({"key": ","}, "KEY=',': no rule is named; write header:<name>, "),
+        ({"key": 17}, "KEY=17 is no list; separate its items by commas or blanks"),
         ({"deadline": "soon"}, "DEADLINE='soon' is no duration; give seconds"),
         ({"deadline": "-1s"}, "DEADLINE='-1s': give seconds above 0"),
         ({"max_in_flight": "0"}, "MAX_IN_FLIGHT='0': give an integer of at least 1"),

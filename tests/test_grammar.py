@@ -62,7 +62,8 @@ from tests.config_kit import SECRET, attributes, everything_said, mistake_in
         ("statuses", frozenset[int], [500, "503"], {500, 503}),
         ("statuses", Collection[int], "none", set()),
         ("statuses", Collection[int], [], set()),
-        ("methods", tuple[str, ...], "GET,PUT", {"GET", "PUT"}),
+        ("key", tuple[str, ...], "c, a b", ("c", "a", "b")),
+        ("key", tuple[str, ...], ["c", "a"], ("c", "a")),
     ],
     ids=repr,
 )

@@ -63,6 +63,8 @@ class ServiceStats:
         p50: Median latency of all of them together, as in `BackendStats`.
         p90: The 90th percentile, likewise.
         p99: The 99th percentile, likewise.
+        unkeyed: Selections that a strategy which hashes made without a key; 0 for the
+            other strategies.
     """
 
     name: str
@@ -70,3 +72,4 @@ class ServiceStats:
     p50: float | None = None
     p90: float | None = None
     p99: float | None = None
+    unkeyed: int = 0

@@ -107,12 +107,14 @@ class Strategy(Protocol):
     What failed, or was given up, before its headers is released while it was waiting,
     and never responded.
 
-    It may have an attribute, of the class or of the instance, that says of what kind it
-    is:
+    It may have attributes that say of what kind it is, the first of the class or of the
+    instance:
 
     - ``is_keyed`` (False): the key decides, and the same key is to meet the same
       backend.  So nothing that would move keys is done to it: no share is cut down
-      while a backend starts slowly.
+      while a backend starts slowly.  Where it is False, a service that has a rule for
+      keys says in the log that the rule has no effect.
+    - ``unkeyed`` (0): how many choices it made without a key, for `stats()`.
 
     One strategy serves one balancer, and may keep what it likes; what it knows of one
     backend belongs into the member's slot, where it survives updates.

@@ -67,3 +67,23 @@ def test_trial_that_is_on_returns_at_no_known_time() -> None:
         None,
     )
     trial.release()
+
+
+@pytest.mark.parametrize(
+    ("strategy", "unkeyed"),
+    [
+        ("consistent_hash", 2),
+        ("rendezvous;load_factor=1.25", 2),
+        ("maglev;table_size=17", 2),
+        ("round_robin", 0),
+    ],
+)
+def test_selections_without_a_key_count_where_keys_do(
+    strategy: str, unkeyed: int
+) -> None:
+    service = make_service([A, B], strategy=strategy)
+
+    for key in (None, "user-17", None, 0, ""):
+        service.select(key=key).release()
+
+    assert service.stats().unkeyed == unkeyed

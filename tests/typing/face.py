@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, assert_type
 
+import httpx
 import tenacity
 
 import lbtransport
@@ -55,10 +56,17 @@ def constructing() -> None:
     assert_type(orders.name, str)
     with orders as entered:
         assert_type(entered, LoadBalancer)
+    LoadBalancer("orders", key="header:X-User")
+    LoadBalancer("orders", key=["header:X-User", "path"])
+    LoadBalancer("orders", key=user_of)
     LoadBalancer("orders", retry=False, clock=SystemClock())
     LoadBalancer("orders", retry=tenacity.Retrying())
     LoadBalancer("orders", retry=tenacity.AsyncRetrying())
     LoadBalancer("orders", retry=None, health=None, strategy=First())
+
+
+def user_of(request: httpx.Request) -> str:
+    return request.headers["X-User"]
 
 
 class First:
@@ -178,6 +186,7 @@ async def waiting(orders: LoadBalancer, backend: Backend) -> None:
 def stats(orders: LoadBalancer) -> None:
     picture = orders.stats()
     assert_type(picture, ServiceStats)
+    assert_type(picture.unkeyed, int)
     assert_type(picture.name, str)
     assert_type(picture.backends, tuple[BackendStats, ...])
     for one in picture.backends:

@@ -31,6 +31,7 @@ def constructing() -> None:
     LoadBalancer(8080)  # type: ignore[arg-type]
     LoadBalancer("orders", [8080])  # type: ignore[list-item]
     LoadBalancer("orders", strategy=7)  # type: ignore[arg-type]
+    LoadBalancer("orders", key=17)  # type: ignore[arg-type]
     LoadBalancer("orders", retry=3)  # type: ignore[arg-type]
     LoadBalancer("orders", health=True)  # type: ignore[arg-type]
     LoadBalancer("orders", deadline="1s")  # type: ignore[arg-type]
