@@ -8,6 +8,7 @@ both, so nothing here imports either: a `Flavour` carries the module.
   whether they were touched,
 - `pools`: one inner transport for each backend and TLS name, and when it is closed,
 - `routes`: how a backend is called for a logical URL,
+- `view`: a request as rules for keys see it,
 - `delivery`: one caller's request on its way,
 - `transports`: the sync and the async transport.
 """

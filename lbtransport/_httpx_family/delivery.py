@@ -13,6 +13,8 @@ from typing import Any, ClassVar, Self
 from lbtransport._balancer import Balancer
 from lbtransport._httpx_family.flavour import Flavour
 from lbtransport._httpx_family.routes import Route, Routes
+from lbtransport._httpx_family.view import FamilyView
+from lbtransport._key_search import find_key
 from lbtransport._options import Options, current_options
 from lbtransport._selection import Selection
 from lbtransport._types import Backend, Outcome
@@ -76,6 +78,8 @@ class _Delivery:
         options: Options = current_options(request.extensions.get(EXTENSION))
         self._options = options
         self.key: Hashable = options.key
+        if balancer.key_rule is not None and self.key is None:
+            self.key = find_key(balancer.key_rule, FamilyView(request))
         self.plan: Plan = options.retry or balancer.plan
         deadline = options.deadline
         self.deadline = balancer.deadline if deadline is None else deadline

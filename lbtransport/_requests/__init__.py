@@ -6,6 +6,7 @@
 - `routes`: how each backend is called, and the connections to it,
 - `pools`: those connections, and how long each is used,
 - `preferring`: a challenge's answer goes to the backend that asked,
+- `view`: a request as rules for keys see it,
 - `delivery`: one caller's request on its way,
 - `connector`: the hooks of requests' own adapter, which sends it,
 - `passthrough`: where requests go that belong to no service.

@@ -15,10 +15,12 @@ from requests.exceptions import RequestException, UnrewindableBodyError
 from requests.utils import rewind_body, select_proxy, should_bypass_proxies
 
 from lbtransport._balancer import Balancer
+from lbtransport._key_search import find_key
 from lbtransport._options import current_options
 from lbtransport._requests.bodies import once
 from lbtransport._requests.pools import StaleConnectionError
 from lbtransport._requests.routes import Routes
+from lbtransport._requests.view import PreparedView
 from lbtransport._requests.wire import Origin, address, capped
 from lbtransport._types import Backend, Fault, Outcome, Repeat, Verdict
 from lbtransport._types.answers import outcome_of_answer
@@ -104,6 +106,8 @@ class Delivery:
         self._arguments = arguments
         options = current_options()
         self.key: Hashable = options.key
+        if balancer.key_rule is not None and self.key is None:
+            self.key = find_key(balancer.key_rule, PreparedView(request))
         self.plan = options.retry or balancer.plan
         self._idempotent = options.idempotent
         deadline = options.deadline
