@@ -14,18 +14,7 @@ import time
 from collections.abc import Generator
 from typing import Any, Protocol, Self, TypeVar, assert_never
 
-from lbtransport._effects import (
-    Call,
-    Check,
-    Close,
-    Effect,
-    Race,
-    Resolve,
-    Send,
-    Sleep,
-    Vet,
-    Wait,
-)
+from lbtransport._effects import Call, Close, Effect, Race, Send, Sleep, Vet, Wait
 from lbtransport._errors import ConfigurationError
 from lbtransport._loops import loaded_asyncio, running_trio
 from lbtransport._race import race, race_async
@@ -137,10 +126,6 @@ def perform(effect: Effect, courier: Courier | None) -> Any:
             return _returned(function(*arguments), function)
         case Vet(retrying):
             return refuse_awaiting(retrying)
-        case Check(checker, backend):
-            return _returned(checker(backend), checker)
-        case Resolve(resolver):
-            return _returned(resolver.resolve(), resolver)
         case _:
             assert_never(effect)
 
@@ -165,10 +150,6 @@ async def perform_async(effect: Effect, courier: AsyncCourier | None) -> Any:
             return await _awaited(function(*arguments))
         case Vet(retrying):
             return refuse_blocking(retrying)
-        case Check(checker, backend):
-            return await _awaited(checker(backend))
-        case Resolve(resolver):
-            return await _awaited(resolver.resolve())
         case _:
             assert_never(effect)
 

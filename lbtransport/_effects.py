@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 from tenacity import BaseRetrying
 
@@ -102,35 +102,4 @@ class Close:
     response: Any
 
 
-class Checker(Protocol):
-    """An active health check."""
-
-    def __call__(self, backend: Backend) -> Any:
-        """Return, perhaps as an awaitable, whether the backend is well."""
-        ...
-
-
-class Resolver(Protocol):
-    """A source of backends."""
-
-    def resolve(self) -> Any:
-        """Return, perhaps as an awaitable, the backends there are now."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """Check a backend's health; gives the checker's answer."""
-
-    checker: Checker
-    backend: Backend
-
-
-@dataclass(frozen=True, slots=True)
-class Resolve:
-    """Ask a discovery for its backends; gives its answer."""
-
-    resolver: Resolver
-
-
-Effect: TypeAlias = Send | Race | Sleep | Wait | Call | Vet | Close | Check | Resolve
+Effect: TypeAlias = Send | Race | Sleep | Wait | Call | Vet | Close

@@ -108,12 +108,5 @@ def interrupt(*arguments: object) -> Any:
     raise KeyboardInterrupt
 
 
-class Discovery:
-    """Finds one backend, or fails."""
-
-    def __init__(self, resolve: Callable[[], Any] = lambda: [BACKEND]) -> None:
-        self.resolve = resolve
-
-
 def make_awaiting(**options: Any) -> tenacity.AsyncRetrying:
     return tenacity.AsyncRetrying(stop=tenacity.stop_after_attempt(3), **options)

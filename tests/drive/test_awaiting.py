@@ -12,9 +12,9 @@ from anyio.lowlevel import checkpoint
 
 from lbtransport import Backend, ConfigurationError
 from lbtransport._drive import drive
-from lbtransport._effects import Call, Check, Effect, Resolve
+from lbtransport._effects import Call, Effect
 from tests.core_kit import A, B, make_service
-from tests.drive.kit import BACKEND, DRIVERS, Discovery, Steps, ask_for, make_awaiting
+from tests.drive.kit import DRIVERS, Steps, ask_for, make_awaiting
 
 
 async def double(number: int) -> int:
@@ -25,14 +25,6 @@ async def double(number: int) -> int:
 async def failing(*arguments: object) -> None:
     await checkpoint()
     raise ZeroDivisionError
-
-
-async def url_of(backend: Backend) -> str:
-    return backend.url
-
-
-async def backends() -> list[Backend]:
-    return [BACKEND]
 
 
 class Awaitful:
@@ -46,8 +38,6 @@ class Awaitful:
 AWAITED: dict[str, tuple[Effect, object]] = {
     "call": (Call(double, (4,)), 8),
     "call that fails": (Call(failing), "ZeroDivisionError"),
-    "check": (Check(url_of, BACKEND), A),
-    "resolve": (Resolve(Discovery(backends)), [BACKEND]),
     "no coroutine": (Call(Awaitful), 7),
 }
 

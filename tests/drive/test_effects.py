@@ -7,13 +7,10 @@ from typing import Any
 import pytest
 import tenacity
 
-from lbtransport import Backend
 from lbtransport._effects import (
     Call,
-    Check,
     Close,
     Effect,
-    Resolve,
     Send,
     Sleep,
     Vet,
@@ -25,7 +22,6 @@ from tests.drive.kit import (
     BACKEND,
     DRIVERS,
     PATIENCE,
-    Discovery,
     Steps,
     Trace,
     ask_for,
@@ -44,10 +40,6 @@ def fail() -> Any:
     raise ZeroDivisionError
 
 
-def fail_for(backend: Backend) -> Any:
-    raise ZeroDivisionError
-
-
 SCRIPTS: dict[str, tuple[Effect, object]] = {
     "send": (Send(BACKEND, 1.5), (A, 1.5)),
     "send without a timeout": (Send(BACKEND, None), (A, None)),
@@ -59,12 +51,8 @@ SCRIPTS: dict[str, tuple[Effect, object]] = {
     "call": (Call(pow, (2, 5)), 32),
     "call without arguments": (Call(dict), {}),
     "vet": (Vet(tenacity.Retrying()), None),
-    "check": (Check(lambda backend: backend.url, BACKEND), A),
-    "resolve": (Resolve(Discovery()), [BACKEND]),
     "call that fails": (Call(fail), "ZeroDivisionError"),
     "call that is interrupted": (Call(interrupt), "KeyboardInterrupt"),
-    "check that fails": (Check(fail_for, BACKEND), "ZeroDivisionError"),
-    "resolve that fails": (Resolve(Discovery(fail)), "ZeroDivisionError"),
 }
 
 
