@@ -127,6 +127,19 @@ def _log(event: events.Event) -> None:
             _health_log.info(
                 "backend returned service=%s backend=%s", service, backend.url
             )
+        case events.BackendFailing(service, backend, reason):
+            _health_log.info(
+                "backend fails its checks service=%s backend=%s reason=%s",
+                service,
+                backend.url,
+                reason,
+            )
+        case events.BackendRecovered(service, backend):
+            _health_log.info(
+                "backend passes its checks again service=%s backend=%s",
+                service,
+                backend.url,
+            )
         case events.BackendThrottled(service, backend, seconds):
             _health_log.info(
                 "backend throttled service=%s backend=%s for=%.1fs",

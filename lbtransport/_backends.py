@@ -28,6 +28,7 @@ class BackendState:
 
     __slots__ = (
         "backend",
+        "checked",
         "circuit",
         "failures",
         "in_flight",
@@ -56,6 +57,7 @@ class BackendState:
         self.latencies = Latencies()
         self.last_used_at: float | None = None
         self.throttled_until = -math.inf
+        self.checked: bool | None = None  # what its active checks say; None: nothing
         self.marked: bool | None = None  # the operator's word; None: the evidence's
         self.is_draining = False
         self.is_removed = False

@@ -211,6 +211,63 @@ class Balancer:
                 self.announcer.note(events.BackendDraining, state.backend, draining)
         self.announcer.announce()
 
+    # -- active checks ------------------------------------------------------------
+
+    @property
+    def members(self) -> tuple[BackendState, ...]:
+        """The backends that this balancer uses; another tuple after each change."""
+        return self._roster.members
+
+    @property
+    def states(self) -> tuple[BackendState, ...]:
+        """What is known of each backend, used by this balancer or not."""
+        with self._lock:
+            return tuple(self._roster.table)
+
+    def passed(self, state: BackendState, *, since: float) -> None:
+        """Take note that active checks speak for a backend.
+
+        Args:
+            state: Whose.
+            since: When the first of them began; an ejection ends if all did after it.
+        """
+        with self._lock:
+            if state.is_removed:
+                return
+            was, state.checked = state.checked, True
+            if was is False:
+                self.announcer.note(events.BackendRecovered, state.backend)
+            circuit = state.circuit
+            ends_ejection = not circuit.is_closed and since > circuit.ejected_at
+            if ends_ejection:
+                circuit.close(self._now())
+                state.is_suspect = False
+                self.announcer.note(events.BackendReturned, state.backend)
+            if was is False or ends_ejection:
+                self._roster.invalidate()
+        self.announcer.announce()
+
+    def failed(self, state: BackendState, reason: str) -> None:
+        """Take note that active checks speak against a backend; `reason` says why."""
+        with self._lock:
+            if state.is_removed:
+                return
+            was, state.checked = state.checked, False
+            # In a panic, who failed least recently is tried first.
+            state.circuit.last_failed_at = self._now()
+            if was is not False:
+                self._roster.invalidate()
+                self.announcer.note(events.BackendFailing, state.backend, reason)
+        self.announcer.announce()
+
+    def unchecked(self, states: Iterable[BackendState]) -> None:
+        """Take note that nobody checks some backends any more."""
+        with self._lock:
+            for state in states:
+                state.checked = None
+            self._roster.invalidate()
+        self.announcer.announce()
+
     # -- questions ----------------------------------------------------------------
 
     @property

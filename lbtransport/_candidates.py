@@ -124,7 +124,7 @@ def is_usable(state: BackendState, now: float) -> bool:
         return False
     if state.marked is not None:
         return state.marked
-    if now < state.throttled_until:
+    if state.checked is False or now < state.throttled_until:
         return False
     circuit = state.circuit
     return circuit.is_closed or (circuit.is_half_open(now) and not circuit.trial)
@@ -133,6 +133,8 @@ def is_usable(state: BackendState, now: float) -> bool:
 def returns_at(state: BackendState) -> float:
     """Return when time alone makes an unusable backend usable; infinity if never."""
     if state.is_draining or state.marked is not None or state.circuit.trial:
+        return math.inf
+    if state.checked is False:  # only a check ends that
         return math.inf
     return max(state.throttled_until, state.circuit.ejected_until or -math.inf)
 

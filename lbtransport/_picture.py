@@ -68,6 +68,7 @@ def _backend(
         returns_in=_returns_in(state, now),
         last_used=None if used_at is None else wall - (now - used_at),
         share=state.total / everything if everything else 0.0,
+        checked=state.checked,
     )
 
 
@@ -75,7 +76,7 @@ def is_healthy(state: BackendState) -> bool:
     """Tell whether neither the operator's mark nor the evidence speaks against it."""
     if state.marked is not None:
         return state.marked
-    return state.circuit.is_closed
+    return state.circuit.is_closed and state.checked is not False
 
 
 def state_of(state: BackendState, now: float) -> str:
@@ -84,6 +85,8 @@ def state_of(state: BackendState, now: float) -> str:
         return "draining"
     if state.marked is not None:
         return "marked_healthy" if state.marked else "marked_unhealthy"
+    if state.checked is False:
+        return "failing_checks"
     if not state.circuit.is_closed:
         return "half_open" if state.circuit.is_half_open(now) else "ejected"
     return "throttled" if now < state.throttled_until else "closed"

@@ -18,7 +18,9 @@ __all__ = [
     "BackendAdded",
     "BackendDraining",
     "BackendEjected",
+    "BackendFailing",
     "BackendMarked",
+    "BackendRecovered",
     "BackendRemoved",
     "BackendReturned",
     "BackendThrottled",
@@ -57,7 +59,24 @@ class BackendEjected:
 
 @dataclass(frozen=True, slots=True)
 class BackendReturned:
-    """An ejected backend passed its trial and is back in rotation."""
+    """An ejected backend passed its trial, or its checks, and is back in rotation."""
+
+    service: str
+    backend: Backend
+
+
+@dataclass(frozen=True, slots=True)
+class BackendFailing:
+    """A backend was taken out by its active checks; `reason` is the last one's."""
+
+    service: str
+    backend: Backend
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BackendRecovered:
+    """The active checks that had taken a backend out speak for it again."""
 
     service: str
     backend: Backend
@@ -145,6 +164,8 @@ Event: TypeAlias = (
     | BackendRemoved
     | BackendEjected
     | BackendReturned
+    | BackendFailing
+    | BackendRecovered
     | BackendThrottled
     | BackendMarked
     | BackendDraining

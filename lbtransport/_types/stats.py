@@ -25,7 +25,8 @@ class BackendStats:
         healthy: Whether it may be selected, as far as its health goes.
         state: ``"closed"`` (in rotation), ``"ejected"``, ``"half_open"`` (the next
             request is its trial), ``"throttled"`` (it asked to be left alone),
-            ``"draining"``, ``"marked_unhealthy"`` or ``"marked_healthy"``.
+            ``"failing_checks"`` (its active checks take it out), ``"draining"``,
+            ``"marked_unhealthy"`` or ``"marked_healthy"``.
         returns_in: Seconds until an ejected or throttled one may be tried again; None
             for the others.
         last_used: Wall clock of the last selection, seconds since the epoch; None
@@ -35,6 +36,7 @@ class BackendStats:
             percent; None if there was none.
         p90: The 90th percentile, likewise.
         p99: The 99th percentile, likewise.
+        checked: What its active checks say; None if there are none, or too few yet.
     """
 
     backend: Backend
@@ -51,6 +53,7 @@ class BackendStats:
     p50: float | None = None
     p90: float | None = None
     p99: float | None = None
+    checked: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,8 +32,8 @@ PUBLIC = {
     "lbtransport.config": "ServiceConfig",
     "lbtransport.events": """
         AttemptHedged AttemptRetried BackendAdded BackendDraining BackendEjected
-        BackendMarked BackendRemoved BackendReturned BackendThrottled Event PanicEntered
-        PanicLeft RetryBudgetExhausted
+        BackendFailing BackendMarked BackendRecovered BackendRemoved BackendReturned
+        BackendThrottled Event PanicEntered PanicLeft RetryBudgetExhausted
     """,
     "lbtransport.health": "HealthPolicy",
     "lbtransport.httpx": TRANSPORTS,

@@ -224,6 +224,8 @@ def subscribing(orders: LoadBalancer) -> None:
                 | events.BackendRemoved()
                 | events.BackendReturned()
                 | events.BackendThrottled()
+                | events.BackendFailing()
+                | events.BackendRecovered()
                 | events.BackendDraining()
             ):
                 assert_type(event.backend, Backend)
