@@ -20,6 +20,7 @@ from lbtransport._types.authority import (
     normalise_host,
     normalise_scheme,
 )
+from lbtransport._types.naming import names_of
 from lbtransport.load_balancer import LoadBalancer
 
 _COOKIE_PATH = re.compile(r"(;\s*path\s*=\s*)([^;\s]*)", re.IGNORECASE)
@@ -132,21 +133,15 @@ def make_target(
             f"https://{netloc} would be sent in plain text to {backend.url!r}: give "
             f"an https backend, call http://{netloc}, or set allow_plaintext=True"
         )
-    # Names for DNS are often regions' own endpoints, whose servers and certificates
-    # know no other name; addresses stand behind the one name that the caller used.
-    is_endpoint = backend.scheme == "https" and not backend.is_address
-    default = "backend" if is_endpoint else "logical"
-    logical_host = normalise_host(urlsplit(f"//{netloc}").hostname or "")
-    host_mode = backend.host or balancer.host or default
-    tls_mode = backend.tls_name or balancer.tls_name or default
-    hosts = {"logical": netloc, "backend": backend.netloc}
-    names = {"logical": logical_host, "backend": None}
+    host, tls_name = names_of(
+        backend, netloc, host=balancer.host, tls_name=balancer.tls_name
+    )
     return Target(
         backend=backend,
         logical_scheme=scheme,
         logical_netloc=netloc,
-        host=hosts.get(host_mode, host_mode),
-        tls_name=names.get(tls_mode, tls_mode) if backend.scheme == "https" else None,
+        host=host,
+        tls_name=tls_name,
         headers=backend.headers or {},
     )
 

@@ -12,10 +12,12 @@ import random
 import time
 import weakref
 from collections.abc import Awaitable, Callable, Collection, Hashable, Iterable
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from lbtransport._balancer import Balancer
+from lbtransport._checking import Checking
 from lbtransport._clock import Clock, SystemClock
 from lbtransport._drive import drive, drive_async
 from lbtransport._errors import ConfigurationError
@@ -28,6 +30,7 @@ from lbtransport._types import Backend, ServiceStats
 from lbtransport._types.authority import split_service_name
 from lbtransport._validation import check_integer, check_label, check_number, check_type
 from lbtransport._waiting import wait_drained, wait_ready
+from lbtransport.checks import CheckArgument, as_check
 from lbtransport.events import Event
 from lbtransport.health import HealthPolicy
 from lbtransport.retry import Retry, make_plan
@@ -60,7 +63,9 @@ class LoadBalancer:
             of the client's own request.
         retry: A `RetryPolicy`, a ``tenacity.Retrying`` or ``AsyncRetrying``, or False.
         health: When a backend is ejected.
-        checks: Not there yet: passive health is on.
+        checks: Active health checks: an `HttpCheck`, a `TcpCheck`, or a function that
+            takes a `Backend` and returns whether it is well, async or not; None leaves
+            it to what real traffic shows.
         deadline: Seconds for all attempts, waits and the body of a request together.
         max_in_flight: Requests that one backend gets at the same time, at most.
         zone: The caller's own zone; its backends are used while one is usable.
@@ -87,7 +92,7 @@ class LoadBalancer:
         key: KeyArgument = None,
         retry: Retry = None,
         health: HealthPolicy | None = None,
-        checks: object = None,
+        checks: CheckArgument | None = None,
         deadline: float | None = None,
         max_in_flight: int | None = None,
         zone: str | None = None,
@@ -99,11 +104,10 @@ class LoadBalancer:
         rng: random.Random | None = None,
     ) -> None:
         """Make the service; nothing is connected yet."""
-        for argument, value in (("discovery", discovery), ("checks", checks)):
-            if value is not None:
-                raise ConfigurationError(
-                    f"{argument}={value!r}: {argument} is not there yet; leave it away"
-                )
+        if discovery is not None:
+            raise ConfigurationError(
+                f"discovery={discovery!r}: discovery is not there yet; leave it away"
+            )
         check_type("name", name, str, "give the hostname that requests are made to")
         if health is not None:
             check_type("health", health, HealthPolicy, "give a HealthPolicy")
@@ -142,6 +146,10 @@ class LoadBalancer:
             give_way=_give_way,
         )
         self.core.update(_backends(backends))
+        check = None if checks is None else as_check(checks)
+        self.checking = Checking(self.core, check, host=host, tls_name=tls_name)
+        # Dropped without close(), it takes its checks along.
+        weakref.finalize(self, self.checking.abandon).atexit = False
         _instances.add(self)
 
     # -- one attempt at a time ----------------------------------------------------
@@ -295,8 +303,21 @@ class LoadBalancer:
         """
         return self.core.announcer.subscribe(callback)
 
+    # -- the background -----------------------------------------------------------
+
+    def background(self) -> AbstractAsyncContextManager[None]:
+        """Run the active checks in the caller's own loop inside an ``async with``.
+
+        The loop may be asyncio's or trio's; from then on no thread runs them.
+
+        Raises:
+            RuntimeError: If they run in such a block already.
+        """
+        return self.checking.background()
+
     def close(self) -> None:
         """Stop what runs in the background; selecting goes on working."""
+        self.checking.close()
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -340,6 +361,7 @@ def _reset_after_fork() -> None:
     """Give the child of a fork balancers of its own: locks, counters, chance."""
     for balancer in list(_instances):
         balancer.core.reset_after_fork()
+        balancer.checking.reset_after_fork()
 
 
 if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork

@@ -24,7 +24,7 @@ from lbtransport._validation import (
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
+TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 _HOST = re.compile(r"[A-Za-z0-9._~-]+")
 
 _EXAMPLE = "write it as 'http://10.0.0.1:8080' or 'https://eu.example.com/v1'"
@@ -133,7 +133,7 @@ class Backend:
             if label is not None:
                 check_label(f"{name} of backend {self.url!r}", label)
         for name, value in headers.items():
-            _check_header(self.url, name, value)
+            check_header(f"headers of backend {self.url!r}", name, value)
 
     @property
     def netloc(self) -> str:
@@ -206,15 +206,16 @@ def _parse(url: object) -> _Parts:
     )
 
 
-def _check_header(url: str, name: object, value: object) -> None:
+def check_header(where: str, name: object, value: object) -> None:
     """Refuse what no client could send; the value is never shown.
 
     The clients would refuse it too, with the value in their error.
+
+    Raises:
+        ConfigurationError: If it is refused; the message begins with `where`.
     """
-    if not isinstance(name, str) or not _TOKEN.fullmatch(name):
-        raise ConfigurationError(
-            f"headers of backend {url!r}: {name!r} is no name of a header"
-        )
+    if not isinstance(name, str) or not TOKEN.fullmatch(name):
+        raise ConfigurationError(f"{where}: {name!r} is no name of a header")
     if (
         not isinstance(value, str)
         or not value.isascii()
@@ -222,8 +223,8 @@ def _check_header(url: str, name: object, value: object) -> None:
         or value != value.strip()
     ):
         raise ConfigurationError(
-            f"headers of backend {url!r}: the value of {name!r} must be ASCII text "
-            f"without line breaks, and without blanks around it"
+            f"{where}: the value of {name!r} must be ASCII text without line breaks, "
+            f"and without blanks around it"
         )
 
 

@@ -24,10 +24,11 @@ TRANSPORTS = """
 """
 PUBLIC = {
     "lbtransport": """
-        Attempt Backend BackendStats ConfigurationError Exchange Fault HealthPolicy
-        LoadBalancer LoadBalancingError NoBackendsAvailable Outcome Repeat RetryPolicy
-        Selection ServiceStats Stage Verdict options
+        Attempt Backend BackendStats ConfigurationError CustomCheck Exchange Fault
+        HealthPolicy HttpCheck LoadBalancer LoadBalancingError NoBackendsAvailable
+        Outcome Repeat RetryPolicy Selection ServiceStats Stage TcpCheck Verdict options
     """,
+    "lbtransport.checks": "CustomCheck HttpCheck Pace TcpCheck",
     "lbtransport.cli": "main",
     "lbtransport.config": "ServiceConfig",
     "lbtransport.events": """
