@@ -54,6 +54,7 @@ nitpick_ignore_regex = [
 
 PUBLIC_MODULES = (
     "lbtransport",
+    "lbtransport.checks",
     "lbtransport.events",
     "lbtransport.strategies",
     "lbtransport.testing",

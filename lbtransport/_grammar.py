@@ -14,7 +14,7 @@ import contextlib
 import dataclasses
 import difflib
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from decimal import Decimal
 from functools import partial
 from types import NoneType
@@ -22,12 +22,13 @@ from typing import Any, TypeAlias, get_args, get_origin, get_type_hints
 
 from lbtransport._errors import ConfigurationError, hide_credentials
 from lbtransport._types import Backend
+from lbtransport.checks import HttpCheck, TcpCheck
 
 Reader: TypeAlias = Callable[[object], object]
 
 # How the names of durations end: our names tell the unit (`base_ejection_time`), so
 # the types need not. A test holds them against what the policies document in seconds.
-DURATION_ENDINGS = ("_time", "_wait", "_timeout", "_interval", "_window", "deadline")
+DURATION_ENDINGS = ("_time", "_wait", "timeout", "interval", "_window", "deadline")
 
 _UNITS = {"ms": "0.001", "s": "1", "m": "60", "h": "3600", "": "1"}  # in seconds
 _DURATION = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))\s*(ms|s|m|h|)")
@@ -61,6 +62,8 @@ def reader_of(name: str, hint: object) -> Reader:
         TypeError: If nothing that can be written down has this type.
     """
     arguments = get_args(hint)
+    if hint == HttpCheck | TcpCheck | None:
+        return partial(_read_optional, read_check)
     if NoneType in arguments:
         (inner,) = (argument for argument in arguments if argument is not NoneType)
         read = reader_of(name, inner)
@@ -228,35 +231,85 @@ def _backends_in(value: object) -> Iterator[Backend]:
 
 def _backend_of_text(word: str) -> Backend:
     url, *options = word.split(";")
-    given: dict[str, object] = {}
-    for option in filter(None, options):
-        name, _, text = option.partition("=")
-        if name not in _OPTIONS or not text or name in given:
-            raise ConfigurationError(
-                f"backend {url!r}: {option!r} is no option, or there twice; write "
-                f"option=value, with an option out of: {', '.join(_OPTIONS)}"
-            )
-        given[name] = text
-    return _backend_of_table({"url": url, **given})
+    return _backend_of_table(
+        {"url": url, **_read_options(f"backend {url!r}", options, _ARGUMENTS)}
+    )
 
 
 def _backend_of_table(table: dict[str, object]) -> Backend:
     url = table.get("url")
     if not isinstance(url, str):
         raise ConfigurationError("a backend has no url; give it one, as a text")
+    return Backend(**_read_arguments(f"backend {url!r}", table, _ARGUMENTS))
+
+
+def read_check(value: object) -> HttpCheck | TcpCheck:
+    """Read an active check.
+
+    Args:
+        value: A text such as ``"http;path=/healthz;interval=5s"``, or a table with the
+            same kind and options, or with more of them.
+    """
+    if isinstance(value, str):
+        kind, *options = (part.strip() for part in value.split(";"))
+        readers = _readers_of_check(kind)
+        table = _read_options(f"check {kind!r}", options, readers)
+    else:
+        table = dict(_read_table(value))
+        kind = str(table.pop("kind", ""))
+        readers = _readers_of_check(kind)
+    return _CHECKS[kind](**_read_arguments(f"check {kind!r}", table, readers))
+
+
+def _readers_of_check(kind: str) -> dict[str, Reader]:
+    if kind in _CHECK_ARGUMENTS:
+        return _CHECK_ARGUMENTS[kind]
+    raise ConfigurationError(
+        f"{kind!r} is no kind of check; choose one of: {', '.join(_CHECKS)}"
+    )
+
+
+def _read_options(
+    owner: str, options: Iterable[str], readers: Collection[str]
+) -> dict[str, object]:
+    """Take options apart that were written as ``option=value``."""
+    allowed = [name for name in readers if name not in ("url", *_TABLES)]
+    given: dict[str, object] = {}
+    for option in filter(None, options):
+        name, _, text = option.partition("=")
+        if name not in allowed or not text or name in given:
+            raise ConfigurationError(
+                f"{owner}: {option!r} is no option, or there twice; write "
+                f"option=value, with an option out of: {', '.join(allowed)}"
+            )
+        given[name] = text
+    return given
+
+
+def _read_arguments(
+    owner: str, table: dict[str, object], readers: dict[str, Reader]
+) -> dict[str, Any]:
+    """Read the values of a table, each by its own reader."""
     arguments: dict[str, Any] = {}
     for name, value in table.items():
-        reader = _ARGUMENTS.get(name)
+        reader = readers.get(name)
         if reader is None:
             raise ConfigurationError(
-                f"backend {url!r} has no argument {name!r}; choose one of: "
-                f"{', '.join(_ARGUMENTS)}"
+                f"{owner} has no argument {name!r}; choose one of: {', '.join(readers)}"
             )
         try:
             arguments[name] = reader(value)
         except ConfigurationError as error:
-            raise ConfigurationError(f"backend {url!r}: {name}: {error}") from error
-    return Backend(**arguments)
+            raise ConfigurationError(f"{owner}: {name}: {error}") from error
+    return arguments
+
+
+def _read_verify(value: object) -> bool | str:
+    """Read whose certificates to believe: a switch, or a path."""
+    try:
+        return read_switch(value)
+    except ConfigurationError:
+        return read_text(value)
 
 
 def _read_headers(value: object) -> dict[str, str]:
@@ -281,10 +334,20 @@ _READERS: dict[type, Reader] = {
 }
 # What only TOML can say of a backend: it has no form as an option in a text.
 _TABLES: dict[str, Reader] = {"headers": _read_headers, "metadata": _read_table}
-_HINTS = get_type_hints(Backend)
-_ARGUMENTS: dict[str, Reader] = {
-    field.name: _TABLES.get(field.name) or reader_of(field.name, _HINTS[field.name])
-    for field in dataclasses.fields(Backend)
-    if field.init
-}
-_OPTIONS = tuple(name for name in _ARGUMENTS if name not in ("url", *_TABLES))
+_OWN_READERS: dict[str, Reader] = {**_TABLES, "verify": _read_verify}
+
+
+def _readers_of(kind: type) -> dict[str, Reader]:
+    hints = get_type_hints(kind)
+    return {
+        field.name: _OWN_READERS.get(field.name)
+        or reader_of(field.name, hints[field.name])
+        for field in dataclasses.fields(kind)
+        if field.init
+    }
+
+
+_ARGUMENTS = _readers_of(Backend)
+_CHECKS: dict[str, Callable[..., HttpCheck | TcpCheck]]
+_CHECKS = {"http": HttpCheck, "tcp": TcpCheck}
+_CHECK_ARGUMENTS = {"http": _readers_of(HttpCheck), "tcp": _readers_of(TcpCheck)}

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from lbtransport._errors import ConfigurationError
@@ -26,7 +26,9 @@ from lbtransport._upkeep import Pace
 from lbtransport._validation import check_integer, check_type
 
 if TYPE_CHECKING:
-    import ssl
+    from ssl import SSLContext
+else:
+    SSLContext = object  # importing ssl takes longer than all of ours
 
 __all__ = ["CustomCheck", "HttpCheck", "Pace", "TcpCheck"]
 
@@ -65,8 +67,8 @@ class HttpCheck(Pace):
     statuses: Collection[int] = _SUCCESSFUL
     body: str | None = None
     body_limit: int = 65536
-    headers: Mapping[str, str] | None = None
-    verify: bool | str | ssl.SSLContext = True
+    headers: Mapping[str, str] | None = field(default=None, hash=False)
+    verify: bool | str | SSLContext = True
 
     def __post_init__(self) -> None:
         """Hide the headers, refuse what makes no sense."""
@@ -88,6 +90,12 @@ class HttpCheck(Pace):
         check_integer("body_limit", self.body_limit, least=1)
         if self.body is not None:
             _check_pattern(self.body)
+        is_context = hasattr(self.verify, "wrap_bio")
+        if not isinstance(self.verify, bool | str) and not is_context:
+            raise ConfigurationError(
+                f"verify={self.verify!r}: give True, False, the path of authorities, "
+                f"or an ssl.SSLContext"
+            )
         headers = SecretHeaders(self.headers)
         for name, value in headers.items():
             check_header("headers of the check", name, value)

@@ -25,6 +25,7 @@ from lbtransport._grammar import (
 from lbtransport._key_rules import make_key_rule
 from lbtransport._types import Backend
 from lbtransport._types.authority import split_service_name
+from lbtransport.checks import HttpCheck, TcpCheck
 from lbtransport.health import HealthPolicy
 from lbtransport.load_balancer import DEFAULT_STRATEGY, LoadBalancer
 from lbtransport.retry import RetryPolicy
@@ -58,6 +59,7 @@ class ServiceConfig:
     host: str | None = None
     tls_name: str | None = None
     allow_plaintext: bool = False
+    checks: HttpCheck | TcpCheck | None = None
     retry: RetryPolicy = _RETRY
     health: HealthPolicy = _HEALTH
 
@@ -74,11 +76,15 @@ class ServiceConfig:
         """Compare everything: backends of one URL are equal by themselves."""
         if not isinstance(other, ServiceConfig):
             return NotImplemented
-        return dataclasses.astuple(self) == dataclasses.astuple(other)
+        return self._all_of_it() == other._all_of_it()
 
     def __hash__(self) -> int:
         """Hash what is cheap to hash."""
         return hash((self.name, self.backends))
+
+    def _all_of_it(self) -> list[object]:
+        backends = [dataclasses.astuple(backend) for backend in self.backends]
+        return [self.name, backends, *(getattr(self, name) for name in _ARGUMENTS)]
 
     def make_balancer(self) -> LoadBalancer:
         """Return a new balancer that is what this describes."""

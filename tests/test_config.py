@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
+import ssl
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from lbtransport import (
 )
 from lbtransport import config as config_module
 from lbtransport._key_rules import make_key_rule
+from lbtransport.checks import HttpCheck, TcpCheck
 from lbtransport.config import (
     POLICIES,
     SETTINGS,
@@ -35,7 +37,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 URL = "http://10.0.0.1"
 
 # Python alone can say these; the environment cannot, or not yet.
-NOT_SETTINGS = {"discovery", "checks", "clock", "rng"}
+NOT_SETTINGS = {"discovery", "clock", "rng"}
 
 
 def given(**values: object) -> dict[str, Given]:
@@ -110,6 +112,14 @@ def test_setting_is_documented_with_its_key_and_its_default(setting: Setting) ->
     assert key == ".".join(filter(None, [setting.policy, setting.field]))
     assert is_none if not default else setting.read(default) == setting.default
     assert meaning.endswith(".")
+
+
+def test_options_of_a_check_are_documented() -> None:
+    page = (DOCS / "reference" / "configuration.md").read_text(encoding="utf-8")
+    section = page.partition("\n## Checks\n")[2].partition("\n## ")[0]
+
+    for option in inspect.signature(HttpCheck).parameters:
+        assert f"`{option}`" in section or option == "headers"
 
 
 # Names
@@ -383,3 +393,26 @@ def test_no_secret_is_in_the_repr_of_a_description() -> None:
 
     assert SECRET not in repr(service)
     assert SECRET not in f"{what} {what['backends']}"
+
+
+# Active checks
+
+
+def test_descriptions_with_other_checks_differ() -> None:
+    one, same, other = (
+        ServiceConfig("orders", checks=HttpCheck(path)) for path in ("/a", "/a", "/b")
+    )
+
+    assert one == same
+    assert hash(one.checks) == hash(same.checks)
+    assert one != other
+    context = ssl.create_default_context()
+    trusting = [ServiceConfig("orders", checks=HttpCheck(verify=context))] * 2
+    assert trusting[0] == trusting[1]
+
+
+def test_balancer_has_the_check_of_its_description() -> None:
+    made = configure("orders", given(backends=URL, checks="tcp;interval=5s"))
+
+    assert made.checks == TcpCheck(interval=5)
+    assert made.make_balancer().checking._check == TcpCheck(interval=5)

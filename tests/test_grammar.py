@@ -17,12 +17,14 @@ from lbtransport._grammar import (
     DURATION_ENDINGS,
     did_you_mean,
     read_backends,
+    read_check,
     read_duration,
     read_safely,
     reader_of,
     split,
     without_secrets,
 )
+from lbtransport.checks import HttpCheck, Pace, TcpCheck
 from tests.config_kit import SECRET, attributes, everything_said, mistake_in
 
 # Single values
@@ -123,7 +125,7 @@ def test_type_that_no_text_can_have_is_refused_when_the_reader_is_made(
         reader_of("choose_it", hint)
 
 
-@pytest.mark.parametrize("policy", [RetryPolicy, HealthPolicy])
+@pytest.mark.parametrize("policy", [RetryPolicy, HealthPolicy, Pace])
 def test_fields_that_are_documented_in_seconds_are_read_as_durations(
     policy: type,
 ) -> None:
@@ -364,3 +366,60 @@ def test_question_names_what_is_alike() -> None:
 
     assert did_you_mean("STRATGY", known, "X_") == " (did you mean X_STRATEGY?)"
     assert did_you_mean("zzz", known) == ""
+
+
+# Checks
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("http", HttpCheck()),
+        (" tcp ; interval=500ms ; fall=2", TcpCheck(interval=0.5, fall=2)),
+        (
+            "http;path=/healthz?a=b;method=HEAD;statuses=200,204;down_interval=none",
+            HttpCheck("/healthz?a=b", method="HEAD", statuses=[200, 204]),
+        ),
+        ("http;body=ok|ready;body_limit=10", HttpCheck(body="ok|ready", body_limit=10)),
+        ("http;verify=off", HttpCheck(verify=False)),
+        ("http;verify=/etc/ca.pem", HttpCheck(verify="/etc/ca.pem")),
+        ("http;timeout=1;jitter=0.1;rise=1", HttpCheck(timeout=1, jitter=0.1, rise=1)),
+        ({"kind": "tcp", "interval": 5}, TcpCheck(interval=5)),
+        (
+            {"kind": "http", "body": "a;b", "headers": {"X-Probe": "1"}},
+            HttpCheck(body="a;b", headers={"X-Probe": "1"}),
+        ),
+    ],
+    ids=repr,
+)
+def test_check_is_read(written: object, meant: object) -> None:
+    assert read_check(written) == meant
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("ping", "'ping' is no kind of check; choose one of: http, tcp"),
+        ({"path": "/"}, "'' is no kind of check"),
+        (7, "give a table"),
+        ("http;paht=/", "check 'http': 'paht=/' is no option, or there twice; write"),
+        ("http;headers=X", "'headers=X' is no option"),
+        ("tcp;path=/", "'path=/' is no option"),
+        ("http;interval=soon", "check 'http': interval: 'soon' is no duration"),
+        ("http;interval=0", "interval=0.0: give seconds above 0"),
+        ("http;body=(", "body='(' is no regular expression"),
+        ({"kind": "tcp", "path": "/"}, "check 'tcp' has no argument 'path'; choose"),
+        ({"kind": "http", "verify": 7}, "check 'http': verify: 7 is no text"),
+    ],
+    ids=repr,
+)
+def test_what_is_no_check_is_refused(written: object, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(message)):
+        read_check(written)
+
+
+def test_check_may_be_taken_back() -> None:
+    read = reader_of("checks", HttpCheck | TcpCheck | None)
+
+    assert read("none") is None
+    assert read("tcp") == TcpCheck()
