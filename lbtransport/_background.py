@@ -27,6 +27,7 @@ from lbtransport._drive import drive_async
 from lbtransport._loops import running_trio
 from lbtransport._probes import in_thread
 from lbtransport._upkeep import Start, Steps
+from lbtransport._wires import close_inherited
 
 logger = logging.getLogger("lbtransport.health")
 
@@ -220,6 +221,7 @@ class Background:
             # is for a loop that can still run.
             self._inherited += [self._loop, self._jobs, dict(selector.get_map())]
             _part_from(selector)
+            close_inherited()
         self._forget()
 
 
