@@ -141,8 +141,12 @@ def _check_one(
     failed_in_a_row = 0
     yield Sleep(pace.first_wait(rng))
     while state in wanted:
-        started_at = now()
-        reason = yield from _check(probe, state.backend)
+        started_at, reason = now(), None
+        try:
+            yield Call(probe, (state.backend,))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it did not pass
+            reason = _reason(error)
+            logger.debug("check failed backend=%s reason=%s", state.backend.url, reason)
         if state not in wanted:
             break
         if reason is None:
@@ -159,17 +163,6 @@ def _check_one(
         wait = pace.next_wait(rng, is_out=is_out)
         yield Sleep(max(0.0, started_at + wait - now()))
     running.discard(state)
-
-
-def _check(probe: Probe, backend: Backend) -> Generator[Effect, Any, str | None]:
-    """Check a backend once; return why it failed, or None if it did not."""
-    try:
-        yield Call(probe, (backend,))
-    except Exception as error:  # noqa: BLE001 - whatever goes wrong, it did not pass
-        reason = _reason(error)
-        logger.debug("check failed backend=%s reason=%s", backend.url, reason)
-        return reason
-    return None
 
 
 def _reason(error: Exception) -> str:

@@ -445,6 +445,14 @@ def test_child_of_a_fork_holds_no_connection_of_the_parent(
     os.waitpid(child, 0)
 
 
+def test_process_that_forks_before_any_check_has_nothing_to_let_go_of() -> None:
+    background.reset_after_fork()
+
+    with LoadBalancer("orders", [A], checks=often(asked := Asked())) as orders:
+        orders.stats()
+        asked.wait()
+
+
 @forks
 def test_child_of_a_fork_in_the_users_loop_begins_with_none() -> None:
     asked = Asked()
