@@ -54,7 +54,6 @@ nitpick_ignore_regex = [
 
 PUBLIC_MODULES = (
     "lbtransport",
-    "lbtransport.checks",
     "lbtransport.events",
     "lbtransport.strategies",
     "lbtransport.testing",

@@ -7,7 +7,7 @@ repeats elsewhere what failed and may be repeated.
 This package is the core, which imports no client:
 
 - `LoadBalancer`, `Backend`, `RetryPolicy`, `HealthPolicy`, `options` say what to do,
-- `HttpCheck`, `TcpCheck` and `CustomCheck` have the backends checked besides,
+- `HttpCheck`, `TcpCheck` and `CustomCheck` have backends checked, at a `Pace`,
 - `Selection`, `Outcome`, `ServiceStats` and `BackendStats` come back; an outcome is
   made of a `Verdict`, a `Fault` and a `Repeat`,
 - an `Exchange` tells of a request's every `Attempt`, and at which `Stage` it ended.
@@ -37,7 +37,7 @@ from lbtransport._types import (
     Stage,
     Verdict,
 )
-from lbtransport.checks import CustomCheck, HttpCheck, TcpCheck
+from lbtransport.checks import CustomCheck, HttpCheck, Pace, TcpCheck
 from lbtransport.health import HealthPolicy
 from lbtransport.load_balancer import LoadBalancer
 from lbtransport.retry import RetryPolicy
@@ -56,6 +56,7 @@ __all__ = [
     "LoadBalancingError",
     "NoBackendsAvailable",
     "Outcome",
+    "Pace",
     "Repeat",
     "RetryPolicy",
     "Selection",

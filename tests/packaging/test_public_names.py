@@ -26,7 +26,8 @@ PUBLIC = {
     "lbtransport": """
         Attempt Backend BackendStats ConfigurationError CustomCheck Exchange Fault
         HealthPolicy HttpCheck LoadBalancer LoadBalancingError NoBackendsAvailable
-        Outcome Repeat RetryPolicy Selection ServiceStats Stage TcpCheck Verdict options
+        Outcome Pace Repeat RetryPolicy Selection ServiceStats Stage TcpCheck Verdict
+        options
     """,
     "lbtransport.checks": "CustomCheck HttpCheck Pace TcpCheck",
     "lbtransport.cli": "main",
