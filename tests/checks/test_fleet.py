@@ -149,7 +149,7 @@ def test_death_and_return_are_found_while_fifty_of_two_hundred_hang(
 
     assert [thread.name for thread in extra] == ["lbtransport-background"]
     assert used <= {*sockets.ports[50:-1]}
-    assert {*threading.enumerate()} == before
+    assert {*threading.enumerate()} <= before  # idle ones of other tests may end
 
 
 def test_connections_to_all_are_parted_with(sockets: Sockets) -> None:
