@@ -70,6 +70,7 @@ class Balancer:
         self.name = name
         self.clock = clock
         self.rng = rng
+        self.max_throttle_time = health.max_throttle_time
         self.announcer = Announcer(name)
         self._noted = self.announcer.noted
         self._watchers = self.announcer.watchers
@@ -316,6 +317,14 @@ class Balancer:
         if self._noted:  # not always: those who wait for a change ask here, and wake
             self.announcer.announce()
         return found
+
+    def usable_in(self) -> float:
+        """Return seconds until time alone makes a backend usable; 0 if one is now."""
+        with self._lock:
+            now = self._now()
+            self._roster.refresh(now)
+            selectable = self._roster.selectable
+            return 0.0 if selectable.usable else selectable.stale_at - now
 
     def changes_at(self) -> float:
         """Return when time alone changes who is usable; infinity if it does not."""

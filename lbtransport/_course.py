@@ -144,7 +144,7 @@ class Course:
         outcome = attempt.outcome
         now = self._balancer.clock.monotonic()
         self._standing.has_untried = self._balancer.has_untried(self._tried)
-        self._standing.retry_after = max(0.0, (outcome.until or now) - now)
+        self._standing.retry_after = self._throttled_for(outcome, now)
         self._standing.remaining = ends_at - now
         self._may_overrule_evidence = outcome.is_unsent
         error = attempt.error
@@ -212,6 +212,15 @@ class Course:
             return (yield Call(step, (self._call,)))
         # Called here: the driver would await an answer that can be awaited.
         return step(self._call)
+
+    def _throttled_for(self, outcome: Outcome, now: float) -> float:
+        """Return how long to leave all alone, if the last one asked for it.
+
+        Not for as long as it asked if another one is usable, or returns before it.
+        """
+        if outcome.until is None:
+            return 0.0
+        return max(0.0, min(outcome.until - now, self._balancer.usable_in()))
 
     def _may_repeat(self, attempt: Ended) -> bool:
         """Tell whether repeating is safe, and whether it helps."""

@@ -136,7 +136,8 @@ class Standing:
     Attributes:
         rng: The source of chance.
         has_untried: Whether a candidate is left that was not tried.
-        retry_after: Seconds for which the last answer asked to be left alone.
+        retry_after: Seconds until a backend may be asked, if the last one asked to be
+            left alone.
         remaining: Seconds that are left of the deadline.
     """
 

@@ -165,10 +165,13 @@ class Job:
         return self.is_replayable
 
     def outcome_of(self, response: Reply, balancer: Balancer) -> Outcome:
-        retry_after = (
-            None if response.retry_after is None else str(response.retry_after)
+        headers = {}
+        if response.retry_after is not None:
+            headers["retry-after"] = str(response.retry_after)
+        longest = balancer.max_throttle_time
+        return outcome_of_answer(
+            response.status, headers, balancer.clock, longest=longest
         )
-        return outcome_of_answer(response.status, retry_after, balancer.clock)
 
     def outcome_of_error(self, error: Exception) -> Outcome:
         return outcome_of_exception(error)

@@ -190,7 +190,8 @@ def test_listed_status_is_repeated(status: int) -> None:
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_throttled_request_is_repeated_whatever_its_method(status: int) -> None:
-    outcome = outcome_of_answer(status, "1", ManualClock())
+    headers = {"retry-after": "1"}
+    outcome = outcome_of_answer(status, headers, ManualClock(), longest=60.0)
 
     assert may_repeat(outcome, method="POST")
     assert not may_repeat(outcome, is_replayable=False)

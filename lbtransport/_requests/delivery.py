@@ -153,8 +153,10 @@ class Delivery:
         status = response.status_code
         if status < 400:
             return SUCCESS
-        retry_after = response.headers.get("Retry-After")
-        return outcome_of_answer(status, retry_after, balancer.clock)
+        longest = balancer.max_throttle_time
+        return outcome_of_answer(
+            status, response.headers, balancer.clock, longest=longest
+        )
 
     def outcome_of_error(self, error: Exception) -> Outcome:
         """Return what an error says of the backend: nothing, if it is the caller's."""

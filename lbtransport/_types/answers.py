@@ -1,40 +1,59 @@
 """What an HTTP answer says of the backend that gave it: its status and Retry-After.
 
 References:
-    RFC 9110, 10.2.3, on Retry-After.
+    RFC 9110, 10.2.3, on Retry-After, and 6.6.1, on Date.
+    The SDKs of openai and Azure, on ``retry-after-ms``.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
+from typing import Protocol
 
 from lbtransport._clock import Clock
 from lbtransport._types.outcome import SUCCESS, Outcome, Repeat, Verdict
-
-MAX_RETRY_AFTER = 60.0  # linkerd's clamp: no backend talks itself out of use for hours
 
 _ERRORS = 400  # the first status that is one
 _THROTTLES = frozenset({429, 503})
 # Not Implemented and HTTP Version Not Supported answer what was asked, not how it went.
 _ABOUT_THE_REQUEST = frozenset({501, 505})
 
+# What float() takes besides is no header's: "nan", "inf", "1_000", other alphabets.
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?")
+# Clients join the values of a repeated header by commas, and a date has one of its own.
+_VALUE = re.compile(r"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,)?[^,]+", re.IGNORECASE)
 
-def outcome_of_answer(status: int, retry_after: str | None, clock: Clock) -> Outcome:
+
+class Headers(Protocol):
+    """An answer's headers, by names in any case; repeated ones joined by commas."""
+
+    def get(self, name: str, /) -> str | None:
+        """Return a header's value; None if it is not there."""
+        ...
+
+
+def outcome_of_answer(
+    status: int, headers: Headers, clock: Clock, *, longest: float
+) -> Outcome:
     """Return what an answer says.
 
     Args:
         status: Its status.
-        retry_after: Its ``Retry-After`` header, if it has one.
+        headers: Its headers.
         clock: Tells the time.
+        longest: Seconds of being left alone that it gets at most.
     """
     outcome = outcome_of_status(status)
-    if retry_after is None or status not in _THROTTLES:
+    if status not in _THROTTLES:
         return outcome
-    seconds = parse_retry_after(retry_after, clock.wall())
+    seconds = retry_after(headers, clock)
     if seconds is None:
         return outcome
+    seconds = min(seconds, longest)
     if seconds == 0:
         # It may be asked again, but to be left alone for no time excuses nobody.
         return replace(outcome, repeat=Repeat.ANY)
@@ -43,7 +62,7 @@ def outcome_of_answer(status: int, retry_after: str | None, clock: Clock) -> Out
         f"status {status}, Retry-After",
         sample=False,
         repeat=Repeat.ANY,
-        until=clock.monotonic() + min(seconds, MAX_RETRY_AFTER),
+        until=clock.monotonic() + seconds,
         status=status,
     )
 
@@ -65,21 +84,61 @@ def outcome_of_status(status: int) -> Outcome:
     )
 
 
-def parse_retry_after(value: str, wall: float) -> float | None:
-    """Return the seconds that a ``Retry-After`` header asks for.
+def retry_after(headers: Headers, clock: Clock) -> float | None:
+    """Return for how many seconds an answer asks to be left alone.
+
+    ``retry-after-ms`` before ``Retry-After``, for it is the more exact of the two; and
+    of several values the longest.
 
     Args:
-        value: The header's value: seconds, or an HTTP date.
-        wall: Seconds since the epoch, now.
+        headers: The answer's.
+        clock: Tells the time, where the answer does not.
 
     Returns:
-        Seconds, at least 0; None if the value cannot be read.
+        Seconds, at least 0; None if it does not ask, or not so that it can be read.
     """
+    milliseconds = headers.get("retry-after-ms")
+    if milliseconds is not None:
+        asked = [_number(value) for value in milliseconds.split(",")]
+        found = [value / 1000 for value in asked if value is not None]
+        if found:
+            return max(0.0, *found)
+    values = headers.get("retry-after")
+    if values is None:
+        return None
+    # What the server's date means is known only by the server's own clock.
+    date = headers.get("date")
+    sent_at = None if date is None else _instant(date)
+    now = clock.wall() if sent_at is None else sent_at
+    found = [
+        seconds
+        for value in _VALUE.findall(values)
+        if (seconds := _seconds(value.strip(), now)) is not None
+    ]
+    return max(0.0, *found) if found else None
+
+
+def _seconds(value: str, now: float) -> float | None:
+    """Return the seconds that one value asks for, negative ones included."""
+    number = _number(value)
+    if number is not None:
+        return number
+    instant = _instant(value)
+    return None if instant is None else instant - now
+
+
+def _number(value: str) -> float | None:
+    # Of too many digits float() makes infinity, which is as long as can be.
+    return float(value) if _NUMBER.fullmatch(value.strip()) else None
+
+
+def _instant(date: str) -> float | None:
+    """Return the seconds since the epoch that an HTTP date means."""
     try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            seconds = parsedate_to_datetime(value).timestamp() - wall
-        except (ValueError, OverflowError):
-            return None
-    return max(0.0, seconds) if seconds < float("inf") else None
+        instant = parsedate_to_datetime(date)
+        # The form without a zone is in GMT too; Python would take it for local time.
+        if instant.tzinfo is None:
+            instant = instant.replace(tzinfo=UTC)
+        return instant.timestamp()
+    except (ValueError, OverflowError):
+        return None

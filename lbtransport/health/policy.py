@@ -22,6 +22,8 @@ class HealthPolicy:
             evidence (bad answers); at least one when there are two or more.
             Backends that cannot even be connected to are not capped.
             The last usable backend is never ejected.
+        max_throttle_time: Seconds that a backend can be out because it asked to be left
+            alone, whatever its ``Retry-After`` says (linkerd: 60 s).
         fail_open: Use backends that look sick when no other is left, instead of
             raising `NoBackendsAvailable`.
 
@@ -33,6 +35,7 @@ class HealthPolicy:
     base_ejection_time: float = 1.0
     max_ejection_time: float = 15.0
     max_ejected: float = 0.5
+    max_throttle_time: float = 60.0
     fail_open: bool = True
 
     def __post_init__(self) -> None:
@@ -47,6 +50,7 @@ class HealthPolicy:
             least=self.base_ejection_time,
             unit="seconds",
         )
+        check_number("max_throttle_time", self.max_throttle_time, unit="seconds")
         check_number(
             "max_ejected", self.max_ejected, most=1, unit="a part of the backends"
         )

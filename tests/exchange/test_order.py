@@ -91,6 +91,28 @@ def test_retry_after_is_honoured_when_no_other_backend_is_left() -> None:
     assert client.script.sleeps == [7.0]
 
 
+def test_throttled_by_all_the_request_waits_for_who_returns_first() -> None:
+    briefly, long = Reply(429, retry_after=1.0), Reply(429, retry_after=30.0)
+    client = Client(briefly, long, service=make_service([A, B]))
+
+    assert client.ask().status == 200
+
+    first, second, third = client.script.sent_to
+    assert first == third != second
+    assert client.script.sleeps == [1.0]
+
+
+def test_throttled_by_the_last_one_the_request_goes_to_another_at_once() -> None:
+    client = Client(503, Reply(503, retry_after=30.0), service=make_service([A, B]))
+
+    assert client.ask().status == 200
+
+    first, second, third = client.script.sent_to
+    assert first == third != second
+    (sleep,) = client.script.sleeps
+    assert sleep <= 0.05
+
+
 def test_sick_backend_is_better_than_none_for_what_was_never_sent() -> None:
     service = make_service([A, B])
     eject(service, B)

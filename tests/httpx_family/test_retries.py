@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lbtransport import Backend, RetryPolicy
+from lbtransport._clock import ManualClock
 from tests.conftest import ServerStarter
 from tests.httpx_family.kinds import (
     Kind,
@@ -17,6 +18,7 @@ from tests.httpx_family.kinds import (
     outcomes_of,
 )
 from tests.servers import (
+    LATER,
     Fate,
     LoopbackServer,
     Reply,
@@ -142,6 +144,23 @@ async def test_post_goes_elsewhere_when_the_server_says_retry_after(
 
     assert response.status_code == 200
     assert [request.body for request in second.requests] == [b"x"]
+
+
+@pytest.mark.parametrize("how", LATER)
+async def test_backend_that_says_when_it_is_back_is_left_alone_until_then(
+    kind: Kind, start_server: ServerStarter, how: str
+) -> None:
+    first, second = start_server(reply(429, headers=LATER[how])), start_server()
+    orders = orders_at(first.url, second.url, clock=ManualClock())
+
+    async with kind.connect(orders) as client:
+        for _ in range(3):
+            assert (await done(client.get(URL))).status_code == 200
+
+    assert (len(first.requests), len(second.requests)) == (1, 3)
+    throttled, _ = orders.stats().backends
+    assert (throttled.state, throttled.failures) == ("throttled", 0)
+    assert throttled.returns_in == pytest.approx(20.0)
 
 
 @pytest.mark.parametrize("status", [400, 404, 500, 501, 505])

@@ -14,6 +14,7 @@ from tests.conftest import ServerStarter
 from tests.requests_adapter.conftest import Balance
 from tests.requests_adapter.kit import orders_at, outcomes_of
 from tests.servers import (
+    LATER,
     Fate,
     Handler,
     LoopbackServer,
@@ -111,6 +112,23 @@ def test_a_post_goes_elsewhere_if_it_is_asked_to_come_back_later(
     client = balance(busy.url, server.url)
 
     assert client.post("http://orders/", data=b"pay").status_code == 200
+
+
+@pytest.mark.parametrize("how", LATER)
+def test_a_backend_that_says_when_it_is_back_is_left_alone_until_then(
+    balance: Balance, start_server: ServerStarter, server: LoopbackServer, how: str
+) -> None:
+    busy = start_server(reply(429, headers=LATER[how]))
+    service = orders_at(busy.url, server.url)
+    client = balance(service)
+
+    answers = [client.get("http://orders/").status_code for _ in range(3)]
+
+    assert answers == [200, 200, 200]
+    assert (len(busy.requests), len(server.requests)) == (1, 3)
+    throttled, _ = service.stats().backends
+    assert (throttled.state, throttled.failures) == ("throttled", 0)
+    assert throttled.returns_in == pytest.approx(20.0)
 
 
 def test_the_last_answer_is_the_callers_when_all_were_tried(

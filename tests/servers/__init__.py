@@ -24,6 +24,7 @@ and a piece is one of these:
 from __future__ import annotations
 
 from tests.servers.answers import (
+    LATER,
     close_without_answer,
     echo,
     garbage,
@@ -40,6 +41,7 @@ from tests.servers.ports import hold_refused_port
 from tests.servers.server import PATIENCE, LoopbackServer
 
 __all__ = [
+    "LATER",
     "PATIENCE",
     "Answer",
     "Fate",

@@ -18,6 +18,18 @@ def reply(
     return lambda _: Reply(status, headers, body)
 
 
+_NOON = "Fri, 31 Dec 2038 12:00:00 GMT"
+_LATER = "Fri, 31 Dec 2038 12:00:20 GMT"
+# The ways to say that it may be asked again in 20 seconds, whatever the time is.
+LATER: dict[str, list[tuple[str, str]]] = {
+    "seconds": [("Retry-After", "20")],
+    "date": [("Date", _NOON), ("Retry-After", _LATER)],
+    "milliseconds": [("retry-after-ms", "20000"), ("Retry-After", "1")],
+    "twice": [("Retry-After", "20"), ("Retry-After", "1")],
+    "dates": [("Date", _NOON), ("Retry-After", _NOON), ("Retry-After", _LATER)],
+}
+
+
 def in_turn(*handlers: Handler) -> Handler:
     """Answer each next request by the next handler, and by the last one ever after."""
     left = iter(handlers[:-1])
