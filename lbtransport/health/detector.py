@@ -10,6 +10,9 @@ cannot show:
   timed out, keeps it down for ever, so response timeouts do not count while at least a
   quarter of the other backends' recent outcomes are timeouts.  (Of the others: one
   hanging backend of three makes a third of all outcomes timeouts, and is no brown-out.)
+  It begins with a few, so they are ejected one at a time, with a pause to see whether
+  the others follow; or half the fleet is gone before the share is reached, and the
+  other half drowns in what it gets instead.
 
 Not here: who may be selected.  That is the balancer's to say; this room only knows
 what the evidence is.
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
 
 _WIDESPREAD = 0.25
 _MOST_PEERS = 64  # of more, a sample tells as much
+# Seconds in which a brown-out shows, if the first one that timed out was its herald.
+_BETWEEN_TIMEOUT_EJECTIONS = 2.0
 _FEWEST_TIMEOUTS = 2.0  # one or two alone are no brown-out, whatever their share
 
 
@@ -82,6 +87,7 @@ class Detector:
         # counted, and that is on the path of each request: so this is public.
         self.outcomes = Fading()
         self._timeouts = Fading()
+        self._ejected_for_timeouts_at = -math.inf
 
     def record(
         self,
@@ -113,6 +119,8 @@ class Detector:
             circuit.timeouts.add(now)
         circuit.last_failed_at = now
         if is_trial:
+            if self._is_of_a_brown_out(circuit, outcome, now, fleet):
+                return Change.REOPENED
             circuit.open(now, self._policy, self._rng)
             return Change.EJECTED
         if started_at <= circuit.ejected_at or not circuit.is_closed:
@@ -121,8 +129,10 @@ class Detector:
         if not self._counts(circuit, outcome, peers, now):
             return Change.NOTHING
         circuit.failures_in_a_row += 1
-        if not self._may_eject(circuit, outcome, peers):
+        if not self._may_eject(circuit, outcome, peers, now):
             return Change.NOTHING
+        if outcome.fault is Fault.RESPONSE_TIMEOUT:
+            self._ejected_for_timeouts_at = now
         circuit.open(now, self._policy, self._rng)
         return Change.EJECTED
 
@@ -163,12 +173,20 @@ class Detector:
         self, circuit: Circuit, outcome: Outcome, fleet: Fleet, now: float
     ) -> bool:
         """Tell whether a failure speaks against this backend alone."""
-        if outcome.fault is Fault.RESPONSE_TIMEOUT:
-            return not self.timeouts_are_widespread(circuit, now, members=fleet.members)
+        if self._is_of_a_brown_out(circuit, outcome, now, lambda: fleet):
+            return False
         if not outcome.shared:
             return True
         circuit.shows_shared_fault = True
         return not self._is_shown_by_half(circuit, fleet.peers)
+
+    def _is_of_a_brown_out(
+        self, circuit: Circuit, outcome: Outcome, now: float, fleet: Callable[[], Fleet]
+    ) -> bool:
+        """Tell whether a failure is a timeout, and the others time out as well."""
+        if outcome.fault is not Fault.RESPONSE_TIMEOUT:
+            return False
+        return self.timeouts_are_widespread(circuit, now, members=fleet().members)
 
     def _is_shown_by_half(self, circuit: Circuit, peers: Sequence[Peer]) -> bool:
         """Tell whether at least half of the others showed such a fault last."""
@@ -178,9 +196,15 @@ class Detector:
         showing = sum(other.shows_shared_fault for other in others)
         return bool(others) and showing >= len(others) / 2
 
-    def _may_eject(self, circuit: Circuit, outcome: Outcome, fleet: Fleet) -> bool:
+    def _may_eject(
+        self, circuit: Circuit, outcome: Outcome, fleet: Fleet, now: float
+    ) -> bool:
         if circuit.failures_in_a_row < self._policy.consecutive_failures:
             return False
+        if outcome.fault is Fault.RESPONSE_TIMEOUT:
+            quiet_for = now - self._ejected_for_timeouts_at
+            if quiet_for < _BETWEEN_TIMEOUT_EJECTIONS:
+                return False
         if fleet.in_rotation <= 1:
             return False
         most = max(1, math.floor(fleet.members * self._policy.max_ejected))

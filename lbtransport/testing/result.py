@@ -112,6 +112,14 @@ class Result:
         sent = [sum(column) for column in columns]
         return tuple(number / max(1, sum(sent)) for number in sent)
 
+    def clean_since(self, instant: float) -> float:
+        """Return when the first window without an error begins, from `instant` on.
+
+        Infinity if there is none.
+        """
+        clean = (w.begins_at for w in self.windows if w.latencies and not w.errors)
+        return next((at for at in clean if at >= instant), math.inf)
+
     def score(self, oracle: Result) -> float:
         """Return how much worse it is than the best: 1 is as good.
 

@@ -2,7 +2,8 @@
 
 Ten servers of four slots, exponential service of 50 ms, a timeout of 2 s, and one
 attempt for each request.
-A strategy's score is the mean of `Result.score` over all of them.
+A strategy's score is the mean of `Result.score` over all of them but `brown_out`, which
+asks of retries and ejection whether the fleet recovers.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from lbtransport.testing.scenario import Scenario, Server
 __all__ = [
     "SCENARIOS",
     "black_hole",
+    "brown_out",
     "cold_join",
     "gray_failure",
     "homogeneous",
@@ -102,6 +104,24 @@ def cold_join(clients: int = 1) -> Scenario:
             Absent(9, 0.0, joins_at),
             WarmUp(9, joins_at, joins_at + 10, 5.0),
         ],
+    )
+
+
+def brown_out(clients: int = 1, *, timeout: float = 2.0) -> Scenario:
+    """Return eight servers at 70 %, all of which are twice as slow from 10 to 20 s.
+
+    They go on working on what callers gave up after `timeout`, so that what was sent in
+    vain has to be worked off; measured from the beginning until 40 s after the end.
+    """
+    ends_at = _WARMUP + 10
+    return Scenario(
+        servers=_FLEET[:8],
+        utilisation=0.7,
+        seconds=ends_at + 40,
+        warmup=_WARMUP,
+        clients=clients,
+        timeout=timeout,
+        faults=[Slow(server, _WARMUP, ends_at, 2.0) for server in range(8)],
     )
 
 

@@ -59,3 +59,17 @@ def test_score_is_half_mean_half_p99_and_a_fifth_for_each_percent_of_errors() ->
     mean = (97 * 0.2 + 2 * 0.6) / 99
     expected = 0.5 * mean / 0.2 + 0.5 * 0.6 / 0.3 + 0.2
     assert result.score(oracle) == pytest.approx(expected)
+
+
+def test_clean_window_is_one_with_successes_alone() -> None:
+    windows = [
+        Window(10.0, (1, 1), (0.1,), 0),
+        Window(11.0, (1, 1), (0.1,), 1),
+        Window(12.0, (0, 0), (), 0),
+        Window(13.0, (1, 1), (0.1,), 0),
+    ]
+    result = Result(SCENARIO, "random", 1, [0.1] * 3, {"connect": 1}, windows)
+
+    assert result.clean_since(0.0) == 10.0
+    assert result.clean_since(10.5) == 13.0
+    assert math.isinf(result.clean_since(14.0))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from lbtransport._types.outcome import SUCCESS
+from lbtransport.health.detector import Change
 from tests.core_kit import REFUSED, TIMEOUT
 from tests.health.detector.kit import Room
 
@@ -41,6 +42,49 @@ def test_brownout_of_the_fleet_ejects_nobody() -> None:
     traffic(room, range(6), 50)
 
     assert room.ejected() == []
+
+
+def test_backends_that_begin_to_time_out_together_are_ejected_one_at_a_time() -> None:
+    room = Room(9)
+
+    traffic(room, [0, 1], 40)
+
+    assert room.ejected() == [0]
+    room.now += 2.0
+    traffic(room, [1], 1)
+    assert room.ejected() == [0, 1]
+
+
+def test_others_that_fail_are_ejected_beside_one_that_timed_out() -> None:
+    room = Room(9)
+    traffic(room, [0], 5)
+
+    room.fail(1, 5)
+
+    assert room.ejected() == [0, 1]
+
+
+def test_trial_that_times_out_in_a_brownout_proves_nothing() -> None:
+    room = Room(6)
+    room.fail(0, 5, REFUSED)
+    room.wait_for_trial(0)
+    traffic(room, range(1, 6), 3)
+
+    change = room.record(0, TIMEOUT, is_trial=True)
+
+    assert change is Change.REOPENED
+    assert room.circuits[0].times_ejected == 1
+
+
+def test_trial_that_times_out_alone_ejects_again() -> None:
+    room = Room(6)
+    room.fail(0, 5, TIMEOUT)
+    room.wait_for_trial(0)
+
+    change = room.record(0, TIMEOUT, is_trial=True)
+
+    assert change is Change.EJECTED
+    assert room.circuits[0].times_ejected == 2
 
 
 def test_other_failures_count_in_a_brownout() -> None:
