@@ -24,6 +24,7 @@ from lbtransport._clock import Clock
 from lbtransport._errors import NoBackendsAvailable
 from lbtransport._hedging import Hedging
 from lbtransport._picture import picture, why_nobody
+from lbtransport._queue import Queue
 from lbtransport._roster import Roster
 from lbtransport._selection import Selection
 from lbtransport._types import Backend, ServiceStats
@@ -50,6 +51,8 @@ class Balancer:
         rng: Random,
         zone: str | None = None,
         max_in_flight: int | None = None,
+        max_queued: int | None = None,
+        queue_timeout: float | None = None,
         subset: int | None = None,
         give_way: Callable[[], None] = lambda: None,
     ) -> None:
@@ -64,6 +67,8 @@ class Balancer:
             rng: Where chance comes from.
             zone: The caller's own.
             max_in_flight: Room of one backend; None if it is not limited.
+            max_queued: How many exchanges may wait for room; None for none.
+            queue_timeout: Seconds that each may wait; None for as long as it takes.
             subset: Number of backends to keep to.
             give_way: Gives other threads a turn, during a strategy's long builds.
         """
@@ -109,6 +114,19 @@ class Balancer:
             now=self._now,
         )
         self._abandoned = self._accounts.abandoned
+        self.queue: Queue | None = None
+        if max_queued is not None:
+            self.queue = Queue(
+                name,
+                roster=self._roster,
+                accounts=self._accounts,
+                announcer=self.announcer,
+                choose=self._choose,
+                now=self._now,
+                rng=rng,
+                limit=max_queued,
+                timeout=queue_timeout,
+            )
 
     # -- taking -------------------------------------------------------------------
 
@@ -285,8 +303,14 @@ class Balancer:
             self._accounts.take_samples()
             wall = self.clock.wall()
             unkeyed = getattr(self._strategy, "unkeyed", 0)
+            queued = 0 if self.queue is None else self.queue.count()
             develop = picture(
-                self.name, self._roster.table, unkeyed=unkeyed, now=now, wall=wall
+                self.name,
+                self._roster.table,
+                unkeyed=unkeyed,
+                queued=queued,
+                now=now,
+                wall=wall,
             )
         self.announcer.announce()
         return develop()
@@ -378,4 +402,6 @@ class Balancer:
         self.announcer.reset_after_fork()
         self.rng.seed()
         self._roster.reset_after_fork()
+        if self.queue is not None:
+            self.queue.reset_after_fork()
         self._tell_strategy()

@@ -44,6 +44,11 @@ class Selectable:
     stale_at: float
 
     @property
+    def is_full(self) -> bool:
+        """Whether nothing but room is missing."""
+        return not self.groups and (self.usable > 0 or self.in_panic)
+
+    @property
     def candidates(self) -> Candidates:
         """The group that a first attempt is sent to."""
         return self.groups[0] if self.groups else NOBODY

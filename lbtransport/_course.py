@@ -20,6 +20,7 @@ from lbtransport._effects import Call, Effect, Sleep, Vet
 from lbtransport._errors import ConfigurationError, NoBackendsAvailable
 from lbtransport._selection import Selection
 from lbtransport._tenacity import USUAL_SLEEPS
+from lbtransport._turn import select_in_turn
 from lbtransport._types import Attempt, Backend, Fault, Outcome
 from lbtransport.events import AttemptRetried
 from lbtransport.retry import Plan, Repeatable, Standing
@@ -186,11 +187,20 @@ class Course:
         if self._plan.is_own:
             yield from self._step()
 
-    def select_next(self) -> Selection | None:
-        """Select the backend of the next attempt; None if none is left at all.
+    def select_next(
+        self, ends_at: float, *, may_be_none: bool
+    ) -> Generator[Effect, Any, Selection | None]:
+        """Select the backend of the next attempt.
 
         Untried ones first; when all were tried a new round begins, in which the one
         that failed last comes last.
+
+        Args:
+            ends_at: Instant of the deadline; infinity if there is none.
+            may_be_none: Whether to return None if there is no backend.
+
+        Raises:
+            NoBackendsAvailable: If there is no backend.
         """
         last = self._tried[-1]
         select, key = self._balancer.select, self._job.key
@@ -201,9 +211,12 @@ class Course:
         self._tried = []
         with suppress(NoBackendsAvailable):
             return select(key, (last,))
-        with suppress(NoBackendsAvailable):
-            return select(key)
-        return None
+        try:
+            return (yield from select_in_turn(self._balancer, key, (last,), ends_at))
+        except NoBackendsAvailable:
+            if may_be_none:
+                return None
+            raise
 
     def _step(self) -> Generator[Effect, Any, Any]:
         """Have tenacity take its next step; callbacks that await are awaited."""

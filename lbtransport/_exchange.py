@@ -26,6 +26,7 @@ from lbtransport._course import Course, Ended, Instead, Job
 from lbtransport._effects import Close, Effect, Send
 from lbtransport._hedge import hedge_delay, hedged
 from lbtransport._selection import Selection
+from lbtransport._turn import select_in_turn
 from lbtransport._types.attempt import annotate
 from lbtransport._types.outcome import SUCCESS
 from lbtransport.retry import Plan
@@ -60,7 +61,10 @@ def exchange(  # noqa: PLR0912, PLR0915 - one life, told in one piece
     if job.deadline is not None:
         ends_at = balancer.clock.monotonic() + job.deadline
     delay = hedge_delay(balancer, plan, job)
-    selection = balancer.select(job.key)
+    if balancer.queue is None:
+        selection = balancer.select(job.key)
+    else:
+        selection = yield from select_in_turn(balancer, job.key, (), ends_at)
     while True:
         timeout = None
         if ends_at < math.inf:
@@ -111,10 +115,13 @@ def exchange(  # noqa: PLR0912, PLR0915 - one life, told in one piece
             if isinstance(step, Instead):
                 return step.response, selection
             yield from course.wait(step.wait)
-            following = course.select_next()
-            if following is None and error is not None:
+            following = yield from course.select_next(
+                ends_at, may_be_none=error is not None
+            )
+            if following is None:
+                assert error is not None
                 raise error.with_traceback(traceback)
-            selection = following or balancer.select(job.key)
+            selection = following
             selection.earlier = course.attempts
         except GeneratorExit:
             raise  # as above

@@ -19,6 +19,7 @@ def picture(
     states: Iterable[BackendState],
     *,
     unkeyed: int,
+    queued: int,
     now: float,
     wall: float,
 ) -> Callable[[], ServiceStats]:
@@ -30,6 +31,7 @@ def picture(
         unkeyed: Choices without a key, of a strategy that hashes.
         now: Current instant of the monotonic clock.
         wall: The same instant on the wall clock.
+        queued: How many wait for room.
 
     Returns:
         What develops it: computing percentiles needs no lock.
@@ -47,7 +49,9 @@ def picture(
             p50, p90, p99 = percentiles(counts, _RANKS)
             backends.append(replace(backend, p50=p50, p90=p90, p99=p99))
         p50, p90, p99 = percentiles(together, _RANKS)
-        return ServiceStats(service, tuple(backends), p50, p90, p99, unkeyed)
+        return ServiceStats(
+            service, tuple(backends), p50, p90, p99, unkeyed=unkeyed, queued=queued
+        )
 
     return develop
 

@@ -41,6 +41,7 @@ class Roster:
         table: All backends.
         members: Those that this balancer uses: all, or its subset; in random order.
         candidates: Those that may be selected; valid while `stale_at` lies ahead.
+        is_reserved: Whether what has room is for those who wait for it, see `_queue`.
         stale_at: When `refresh` must be called before `candidates` may be used.
     """
 
@@ -67,6 +68,7 @@ class Roster:
         self._tiers: Tiers = ()
         self.selectable = UNKNOWN
         self.candidates = NOBODY
+        self.is_reserved = False
         self.stale_at = -math.inf
 
     def invalidate(self) -> None:
@@ -85,7 +87,7 @@ class Roster:
             max_in_flight=self._max_in_flight,
             fail_open=self._fail_open,
         )
-        self.candidates = selectable.candidates
+        self.candidates = NOBODY if self.is_reserved else selectable.candidates
         if selectable.in_panic is not was_in_panic:
             note = PanicEntered if selectable.in_panic else PanicLeft
             self._announcer.note(note)
@@ -119,6 +121,8 @@ class Roster:
             against_evidence: If nobody else is left, return the most promising of those
                 that look sick.
         """
+        if self.is_reserved:
+            return NOBODY
         for group in self.selectable.groups:
             left = without(group, tried)
             if left:
@@ -130,6 +134,16 @@ class Roster:
                 if has_room and state.backend not in tried:
                     return Candidates((state,), self.members)
         return NOBODY
+
+    def reserve(self, is_reserved: bool) -> None:
+        """Show the candidates to nobody, or again, but by `find_room`."""
+        self.is_reserved = is_reserved
+        self.candidates = NOBODY if is_reserved else self.selectable.candidates
+
+    def find_room(self, tried: Collection[Backend]) -> Candidates:
+        """Return candidates, those tried only if there are no others; perhaps none."""
+        untried = (without(group, tried) for group in self.selectable.groups)
+        return next(filter(None, untried), self.selectable.candidates)
 
     def reset_after_fork(self) -> None:
         """Forget what is in flight, which is the parent's, and be another client."""

@@ -54,6 +54,8 @@ class ServiceConfig:
     key: tuple[str, ...] | None = None
     deadline: float | None = None
     max_in_flight: int | None = None
+    max_queued: int | None = None
+    queue_timeout: float | None = 1.0
     zone: str | None = None
     subset: int | None = None
     host: str | None = None

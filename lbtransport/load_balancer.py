@@ -68,6 +68,10 @@ class LoadBalancer:
             it to what real traffic shows.
         deadline: Seconds for all attempts, waits and the body of a request together.
         max_in_flight: Requests that one backend gets at the same time, at most.
+        max_queued: Requests that may wait while all backends are at `max_in_flight`, in
+            the order of their coming; None lets none wait.
+        queue_timeout: Seconds that each of them waits at most, and never beyond its
+            deadline; None for as long as it takes.
         zone: The caller's own zone; its backends are used while one is usable.
         subset: Number of backends that this client keeps to, out of many.
         host: The ``Host`` header, for backends that do not say: ``"logical"``,
@@ -95,6 +99,8 @@ class LoadBalancer:
         checks: CheckArgument | None = None,
         deadline: float | None = None,
         max_in_flight: int | None = None,
+        max_queued: int | None = None,
+        queue_timeout: float | None = 1.0,
         zone: str | None = None,
         subset: int | None = None,
         host: str | None = None,
@@ -120,6 +126,15 @@ class LoadBalancer:
             check_number("deadline", deadline, above=True, unit="seconds")
         if max_in_flight is not None:
             check_integer("max_in_flight", max_in_flight, least=1)
+        if max_queued is not None:
+            check_integer("max_queued", max_queued, least=1)
+            if max_in_flight is None:
+                raise ConfigurationError(
+                    f"max_queued={max_queued!r}: without max_in_flight there is always "
+                    f"room, and nothing to wait for; give both or none"
+                )
+        if queue_timeout is not None:
+            check_number("queue_timeout", queue_timeout, above=True, unit="seconds")
         if subset is not None:
             check_integer("subset", subset, least=1)
         split_service_name(name)
@@ -142,6 +157,8 @@ class LoadBalancer:
             rng=rng or random.Random(),
             zone=zone,
             max_in_flight=max_in_flight,
+            max_queued=max_queued,
+            queue_timeout=queue_timeout,
             subset=subset,
             give_way=_give_way,
         )
@@ -158,6 +175,8 @@ class LoadBalancer:
         self, key: Hashable = None, exclude: Collection[str | Backend] = ()
     ) -> Selection:
         """Take one backend for one attempt; give it back with `release`.
+
+        It never waits, with `max_queued` neither, and takes no place from those who do.
 
         Args:
             key: What to spread by, for the strategies that hash.

@@ -68,6 +68,7 @@ class ServiceStats:
         p99: The 99th percentile, likewise.
         unkeyed: Selections that a strategy which hashes made without a key; 0 for the
             other strategies.
+        queued: Requests that wait until a backend has room; they are in flight nowhere.
     """
 
     name: str
@@ -76,3 +77,4 @@ class ServiceStats:
     p90: float | None = None
     p99: float | None = None
     unkeyed: int = 0
+    queued: int = 0

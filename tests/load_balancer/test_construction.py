@@ -63,6 +63,8 @@ BAD: dict[str, Any] = {
     "health": {"max_ejected": 0.5},
     "deadline": 0,
     "max_in_flight": 0,
+    "max_queued": 0,
+    "queue_timeout": 0,
     "zone": 7,
     "host": "a b",
     "tls_name": "",
