@@ -199,7 +199,8 @@ class Accounts:
         elif judged is None or (
             outcome.health is Verdict.FAILURE and judged is not Verdict.FAILURE
         ):
-            self._judge(selection, outcome, now, is_trial=is_trial)
+            was_trial = state.circuit.was_closed_by(selection.trial, now)
+            self._judge(selection, outcome, now, is_trial=is_trial or was_trial)
         if self._on_released is not None:
             self._on_released(
                 state,

@@ -101,6 +101,15 @@ class Circuit:
         """Tell whether the ejection is over and only the trial is missing."""
         return self.ejected_until is not None and now >= self.ejected_until
 
+    def was_closed_by(self, trial: int, now: float) -> bool:
+        """Tell whether a trial's headers closed it just now: its body may reopen it.
+
+        Not after a while: a stream that is cut in the end has proved enough.
+        """
+        is_last = 0 != trial == self.trials
+        is_fresh = now - self.returned_at < _CLEAN_SECONDS_PER_EJECTION
+        return is_last and is_fresh and self.is_closed
+
     def open(self, now: float, policy: HealthPolicy, rng: Random) -> float:
         """Eject; return for how many seconds."""
         if self.is_closed and self.times_ejected:

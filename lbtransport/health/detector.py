@@ -105,7 +105,8 @@ class Detector:
             circuit: The backend's.
             outcome: What the attempt came to.
             started_at: When the backend was selected for it.
-            is_trial: Whether it was the trial of the half-open circuit.
+            is_trial: Whether it was the trial of the half-open circuit, or the one that
+                has just closed it.
             now: Current instant.
             fleet: Tells of the peers; asked only when a failure counts.
         """
@@ -118,7 +119,7 @@ class Detector:
             self._timeouts.add(now)
             circuit.timeouts.add(now)
         circuit.last_failed_at = now
-        if is_trial:
+        if is_trial and not circuit.is_closed:
             if self._is_of_a_brown_out(circuit, outcome, now, fleet):
                 return Change.REOPENED
             circuit.open(now, self._policy, self._rng)
@@ -129,6 +130,8 @@ class Detector:
         if not self._counts(circuit, outcome, peers, now):
             return Change.NOTHING
         circuit.failures_in_a_row += 1
+        if is_trial:  # its headers let the backend return, and then its body failed
+            circuit.failures_in_a_row = self._policy.consecutive_failures
         if not self._may_eject(circuit, outcome, peers, now):
             return Change.NOTHING
         if outcome.fault is Fault.RESPONSE_TIMEOUT:

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from lbtransport import Outcome, Selection, events
+from lbtransport._types import Fault
+from lbtransport._types.outcome import FAULTS
 from lbtransport.testing import ManualClock
 from tests.balancer.kit import SUCCESS, chosen, kinds, wait_for_return
 from tests.core_kit import (
@@ -22,6 +24,8 @@ from tests.core_kit import (
     states_of,
     stats_of,
 )
+
+CUT_BODY = FAULTS[Fault.BODY]
 
 
 def test_half_open_backend_gets_exactly_one_request() -> None:
@@ -146,3 +150,56 @@ def test_refused_trial_ejects_again_for_longer() -> None:
 
     assert heard == [events.BackendEjected] * 2
     assert 1.6 <= (stats_of(service, A).returns_in or 0) <= 2.4
+
+
+def return_by_headers(service: Any) -> Selection:
+    """Let the trial of A be answered, its body still unread."""
+    eject(service, A)
+    wait_for_return(service, A)
+    trial = select_only(service, A)
+    advance(service, 0.001)
+    trial.responded(outcome=SUCCESS)
+    assert states_of(service)[A] == "closed"
+    return trial
+
+
+def test_trial_whose_body_is_cut_has_failed() -> None:
+    service = make_service([A, B])
+    trial = return_by_headers(service)
+
+    trial.release(outcome=CUT_BODY)
+
+    assert states_of(service)[A] == "ejected"
+
+
+def test_body_of_the_trial_that_is_cut_after_a_while_is_one_failure() -> None:
+    service = make_service([A, B])
+    trial = return_by_headers(service)
+
+    advance(service, 10.0)
+    trial.release(outcome=CUT_BODY)
+
+    assert states_of(service)[A] == "closed"
+
+
+def test_body_of_another_than_the_trial_is_one_failure() -> None:
+    service = make_service([A, B])
+    trial = return_by_headers(service)
+    other = select_only(service, A)
+    advance(service, 0.001)
+    other.responded(outcome=SUCCESS)
+
+    other.release(outcome=CUT_BODY)
+
+    assert states_of(service)[A] == "closed"
+    trial.release()
+
+
+def test_cut_body_of_the_trial_does_not_eject_the_last_one() -> None:
+    service = make_service([A, B])
+    trial = return_by_headers(service)
+    service.drain(B)
+
+    trial.release(outcome=CUT_BODY)
+
+    assert states_of(service)[A] == "closed"
