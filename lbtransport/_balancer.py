@@ -321,6 +321,14 @@ class Balancer:
             self._accounts.settle(self._now())
             return self._roster.table.find(url).in_flight
 
+    def is_leaving(self, backend: Backend) -> bool:
+        """Tell whether a backend was removed, or is drained."""
+        with self._lock:
+            try:
+                return self._roster.table.find(backend).is_draining
+            except KeyError:
+                return True
+
     def has_untried(self, tried: Collection[Backend]) -> bool:
         """Tell whether a candidate is left that was not tried."""
         with self._lock:

@@ -1,4 +1,6 @@
-"""Telling the adapters that a backend left its service, so that they close up to it.
+"""Telling the adapters that a backend leaves its service, so that they close up to it.
+
+It does when it is removed, and when it is drained.
 
 Clients come and go, by the request in some programs, and balancers stay.
 So a balancer has one subscription for all adapters, which keeps none of them alive.
@@ -13,7 +15,7 @@ import weakref
 from typing import Protocol
 
 from lbtransport._types import Backend
-from lbtransport.events import BackendRemoved, Event
+from lbtransport.events import BackendDraining, BackendRemoved, Event
 from lbtransport.load_balancer import LoadBalancer
 
 
@@ -48,11 +50,12 @@ class Removals:
             keepers.add(keeper)
 
     def _tell(self, keepers: weakref.WeakSet[Keeper], event: Event) -> None:
-        if isinstance(event, BackendRemoved):
-            with self._lock:  # nobody may join while they are counted
-                concerned = list(keepers)
-            for keeper in concerned:
-                keeper.retire(event.backend)
+        match event:
+            case BackendRemoved(_, backend) | BackendDraining(_, backend, True):
+                with self._lock:  # nobody may join while they are counted
+                    concerned = list(keepers)
+                for keeper in concerned:
+                    keeper.retire(backend)
 
     def reset_after_fork(self) -> None:
         """Take a new lock in the child: a thread of the parent may hold the old one."""

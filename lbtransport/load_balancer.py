@@ -267,6 +267,8 @@ class LoadBalancer:
     def drain(self, url: str | Backend, draining: bool = True) -> None:
         """Let a backend get no new requests; False ends that.
 
+        What is in flight to it ends in peace, and then its connections are closed.
+
         Raises:
             KeyError: If no backend has this URL.
         """

@@ -27,10 +27,21 @@ def test_keeper_retires_what_is_removed_and_nothing_else() -> None:
     removals.watch(orders, keeper)
 
     orders.remove_backend(A)
-    orders.drain(B)
+    orders.mark_healthy(B, False)
     users.remove_backend(B)
 
     assert keeper.retired == [A]
+
+
+def test_keeper_retires_what_is_drained_until_it_is_no_more() -> None:
+    removals, keeper = Removals(), Keeping()
+    orders = LoadBalancer("orders", [A, B])
+    removals.watch(orders, keeper)
+
+    orders.drain(B)
+    orders.drain(B, draining=False)
+
+    assert keeper.retired == [B]
 
 
 def test_keeper_that_watches_twice_is_told_once() -> None:

@@ -113,7 +113,7 @@ class Routes:
                     self._routes.clear()
                 self._routes[key] = route
             # Looked at after it was kept, or its removal in between would be missed.
-            if not _is_member(balancer, backend):
+            if balancer.core.is_leaving(backend):
                 self.retire(backend)
         return route
 
@@ -164,14 +164,6 @@ class Routes:
         """Take a new lock in the child: a thread of the parent may hold the old one."""
         self._lock = threading.Lock()
         self._routes = {}
-
-
-def _is_member(balancer: LoadBalancer, backend: Backend) -> bool:
-    try:
-        balancer.core.in_flight(backend)
-    except KeyError:
-        return False
-    return True
 
 
 def map_headers(hx: Any, response: Any, target: Target) -> None:

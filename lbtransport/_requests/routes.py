@@ -85,7 +85,7 @@ class Routes:
             # Two threads may make one each, and nobody connects by the second.
             pool = self._pools.setdefault(key, make())
             # Looked at after it was kept, or its removal in between would be missed.
-            if _has_left(request.balancer, target.backend):
+            if request.balancer.core.is_leaving(target.backend):
                 self.retire(target.backend)
         return pool
 
@@ -108,11 +108,3 @@ def _retire(pool: HTTPConnectionPool | None) -> None:
     # One of a user's own class closes its connections when the last one lets go of it.
     if isinstance(pool, WatchedPool):
         pool.retire()
-
-
-def _has_left(balancer: LoadBalancer, backend: Backend) -> bool:
-    try:
-        balancer.core.in_flight(backend)
-    except KeyError:
-        return True
-    return False

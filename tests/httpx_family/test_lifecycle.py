@@ -210,6 +210,34 @@ async def test_connections_of_a_removed_backend_are_closed_by_the_next_request(
         removed.wait_until(lambda server: not server.open_connections)
 
 
+async def test_drained_backend_ends_what_it_has_and_loses_its_connections(
+    kind: Kind, start_server: ServerStarter
+) -> None:
+    gate = threading.Event()
+    drained, other = start_server(reply(body=[b"one", gate, b"two"])), start_server()
+    orders = orders_at(drained.url, other.url)
+
+    async with kind.connect(orders) as client:
+        response = await kind.open(client, URL)
+        orders.drain(drained.url)
+        await done(client.get(URL))
+        in_the_middle = (
+            drained.open_connections,
+            orders.wait_drained(drained.url, timeout=0),
+        )
+        gate.set()
+        body = await kind.read(response)
+
+        drained.wait_until(lambda server: not server.open_connections)
+        assert orders.wait_drained(drained.url, timeout=0)
+        orders.drain(drained.url, draining=False)
+        await done(client.get(URL))
+
+    assert (in_the_middle, body) == ((1, False), b"onetwo")
+    assert [len(server.requests) for server in (drained, other)] == [2, 1]
+    assert drained.connections == 2
+
+
 @pytest.mark.parametrize("options", [{}, {"deadline": 60.0}])
 async def test_body_of_a_removed_backend_is_read_to_its_end_and_then_it_is_closed(
     kind: Kind, start_server: ServerStarter, options: dict[str, Any]

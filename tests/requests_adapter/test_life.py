@@ -52,6 +52,28 @@ def test_a_body_of_a_removed_backend_is_read_to_its_end(
     server.wait_until(lambda server: server.open_connections == 0)
 
 
+def test_a_drained_backend_ends_what_it_has_and_loses_its_connections(
+    balance: Balance, start_server: ServerStarter
+) -> None:
+    server = start_server(reply(body=b"x" * 1_000_000))
+    other = start_server()
+    service = orders_at(server.url, other.url)
+    client = balance(service)
+    response = client.get("http://orders/", stream=True)
+
+    service.drain(server.url)
+    client.get("http://orders/")
+    was_drained = service.wait_drained(server.url, timeout=0)
+    body = response.content
+
+    assert (was_drained, len(body)) == (False, 1_000_000)
+    server.wait_until(lambda server: server.open_connections == 0)
+    assert service.wait_drained(server.url, timeout=0)
+    service.drain(server.url, draining=False)
+    client.get("http://orders/")
+    assert [len(one.requests) for one in (server, other)] == [2, 1]
+
+
 def test_a_backend_that_returns_is_connected_to_again(
     balance: Balance, server: LoopbackServer
 ) -> None:
