@@ -158,6 +158,19 @@ def test_nobody_overtakes_who_waits() -> None:
     late.wake()
 
 
+def test_nobody_overtakes_while_the_news_of_room_is_on_its_way() -> None:
+    service, (held,) = make_full()
+    waiter = Waiter(service)
+    service.core.announcer.watchers.clear()  # whoever releases is held up there
+
+    held.release()
+    with pytest.raises(NoBackendsAvailable):
+        service.select()
+    waiter.nap()
+
+    assert waiter.selection is not None
+
+
 def test_one_who_waits_takes_what_he_has_tried_if_nothing_else_has_room() -> None:
     service, held = make_full(A, B)
     first = next(s for s in held if s.backend.url == A)
@@ -500,10 +513,11 @@ def test_one_who_is_collected_with_his_turn_gives_it_back() -> None:
 
 def test_those_who_were_collected_take_up_no_place() -> None:
     service, (held,) = make_full(max_queued=2)
+    first = Waiter(service)
     for _ in range(5):
         Waiter(service).close()
 
-    waiters = [Waiter(service), Waiter(service)]
+    waiters = [first, Waiter(service)]
 
     assert [waiter.error for waiter in waiters] == [None, None]
     held.release()
