@@ -124,17 +124,7 @@ class LoadBalancer:
                 check_label(argument, label)
         if deadline is not None:
             check_number("deadline", deadline, above=True, unit="seconds")
-        if max_in_flight is not None:
-            check_integer("max_in_flight", max_in_flight, least=1)
-        if max_queued is not None:
-            check_integer("max_queued", max_queued, least=1)
-            if max_in_flight is None:
-                raise ConfigurationError(
-                    f"max_queued={max_queued!r}: without max_in_flight there is always "
-                    f"room, and nothing to wait for; give both or none"
-                )
-        if queue_timeout is not None:
-            check_number("queue_timeout", queue_timeout, above=True, unit="seconds")
+        _check_room(max_in_flight, max_queued, queue_timeout)
         if subset is not None:
             check_integer("subset", subset, least=1)
         split_service_name(name)
@@ -356,6 +346,23 @@ class LoadBalancer:
     def __repr__(self) -> str:
         """Show the name and how many backends there are."""
         return f"<LoadBalancer {self.name!r} backends={len(self.backends)}>"
+
+
+def _check_room(
+    max_in_flight: int | None, max_queued: int | None, queue_timeout: float | None
+) -> None:
+    """Refuse what makes no sense of the limit and the queue behind it."""
+    if max_in_flight is not None:
+        check_integer("max_in_flight", max_in_flight, least=1)
+    if max_queued is not None:
+        check_integer("max_queued", max_queued, least=1)
+        if max_in_flight is None:
+            raise ConfigurationError(
+                f"max_queued={max_queued!r}: without max_in_flight there is always "
+                f"room, and nothing to wait for; give both or none"
+            )
+    if queue_timeout is not None:
+        check_number("queue_timeout", queue_timeout, above=True, unit="seconds")
 
 
 def _give_way() -> None:
