@@ -1,7 +1,7 @@
 """What the file that `LBTRANSPORT_CONFIG` names says of each service.
 
     [defaults]
-    strategy = "power_of_two"
+    strategy = "adaptive"
 
     [services.orders]
     backends = ["http://10.0.0.1:8080", { url = "http://10.0.0.2:8080", weight = 3 }]

@@ -40,7 +40,7 @@ __all__ = ["LoadBalancer"]
 
 T = TypeVar("T")
 
-DEFAULT_STRATEGY = "power_of_two"
+DEFAULT_STRATEGY = "adaptive"
 
 
 class LoadBalancer:

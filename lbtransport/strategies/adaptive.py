@@ -14,9 +14,15 @@ pool, and is tried again.
          + penalty * failures in excess of the pool's * mean (1 + mean in flight)^p
 
 The candidate of the least cost is chosen, out of all of them (out of 32 at random when
-there are more).
-Costs that differ by less than what is known of them are equal, and chance decides: the
-least of them alone would get bursts of all that comes while nothing is heard.
+there are more), and of several of the same cost the next in turn.
+
+While there is little in flight, what differs from the pool's mean by less than
+some standard errors is luck, and is taken for the mean.
+Otherwise whoever was lucky would get bursts of all that comes.
+With more in flight luck is believed: of clients that share servers, each then keeps for
+a while to some that it prefers, and what it has in flight there tells it more about
+their queues.  The same holds for a client that sends a backend next to nothing, as do
+hundreds of them together.
 
 A sum that fades exponentially need not be touched to fade.  It is kept in units that
 grow instead (forward decay), and one factor for all of them brings it up to date.
@@ -53,11 +59,16 @@ _PENALTY = 10.0  # of a backend that always fails, in multiples of a mean delay
 _MOST_SAMPLES = 100.0  # so that at high rates the past does not outweigh the present
 _MOST_CANDIDATES = 32
 _MOST_IN_A_ROW = 3
+_DOUBT = 2.5  # standard errors that a difference must have to be believed at low load
+_LOW_LOAD = 0.265  # in flight per candidate
+_FEW = 12.0  # successes per candidate, within the memory
+_FIRST = 4  # requests per candidate that are spread in any case
+_REFUTED = 0.3  # what a failure leaves of the successes that it is weighed against
 _TICK = 0.1  # seconds between two looks at the pool; 1 % of the memory
 _STALE = -1  # no tick
 _MOST_POWERS = 64  # in flight; beyond, they are computed
 _NEXT_TO_0 = 1e-9  # a weight
-_FORGOTTEN = 0.001  # of a failure
+_FORGOTTEN = 0.05  # of a failure
 _LANDMARK = 1000.0  # seconds between two starts of the growing units
 # Squared and summed up they must stay below the greatest float, e**709, however long
 # nothing was chosen: a service may be idle, and a request out, for days.
@@ -127,7 +138,11 @@ class Adaptive:
         self._mean = 0.0  # seconds
         self._pool_failures = 0.0
         self._price = 0.0  # of an excess of failures of 1
-        self._equal = 1.0  # costs that differ by less than this factor are equal
+        self._doubt = 0.0  # differences from the mean, in parts of it, that are luck
+        self._load = 0.0  # in flight per candidate, averaged over the memory
+        self._looked_at = -math.inf
+        self._looks = 0  # at the pool; at first one for each request
+        self._turn = 0  # where those of the same cost are gone through from
         self._version = 0
         self._twice: tuple[Member, ...] = ()
 
@@ -206,6 +221,7 @@ class Adaptive:
         # brown-out would go on for ever: measured.
         if latency <= self._mean or not self._pool.successes:
             record.bad += short * 2.0**record.in_a_row
+            record.good *= _REFUTED
             record.in_a_row = min(record.in_a_row + 1, _MOST_IN_A_ROW - 1)
 
     def _unit(self, now: float) -> float:
@@ -224,16 +240,22 @@ class Adaptive:
         if len(candidates) > _MOST_CANDIDATES:
             some = self._sample(candidates, rng)
         costs = self._costs(some, now, is_uniform=candidates.is_uniform)
-        limit = min(costs) * self._equal
-        equals = [
-            member for member, cost in zip(some, costs, strict=True) if cost <= limit
-        ]
-        if len(equals) == 1:
-            return equals[0]
-        if candidates.is_uniform:
-            return equals[rng.getrandbits(32) % len(equals)]
-        weights = [member.backend.weight for member in equals]
-        return rng.choices(equals, weights if any(weights) else None)[0]
+        least = min(costs)
+        if not candidates.is_uniform:
+            equals = [
+                member
+                for member, cost in zip(some, costs, strict=True)
+                if cost == least
+            ]
+            if len(equals) > 1:
+                weights = [member.backend.weight for member in equals]
+                return rng.choices(equals, weights if any(weights) else None)[0]
+        try:
+            place = costs.index(least, self._turn)
+        except ValueError:
+            place = costs.index(least)
+        self._turn = place + 1
+        return some[place]
 
     def _costs(
         self, some: Sequence[Member], now: float, *, is_uniform: bool
@@ -270,7 +292,10 @@ class Adaptive:
             record = member.strategy_state = Record()
         shrunk = self._shrunk
         record.count = _PRIOR + record.successes * shrunk
-        record.latency = (_PRIOR * self._mean + record.spent * shrunk) / record.count
+        mean = self._mean
+        latency = (_PRIOR * mean + record.spent * shrunk) / record.count
+        is_luck = abs(latency - mean) < self._doubt * mean
+        record.latency = mean if is_luck else latency
         if record.bad:
             bad, good = record.bad * shrunk * shrunk, record.good * shrunk * shrunk
             share = bad / (_PRIOR_OF_FAILURES + bad + good)
@@ -284,20 +309,36 @@ class Adaptive:
         """Compute what all costs have in common."""
         if now - self._landmark > _LANDMARK:
             self._move_landmark(candidates.members, now)
+        self._looks += 1
         pool = self._pool
         self._shrunk = 1 / self._unit(now)
         self._mean = pool.spent / pool.successes if pool.successes else 0.0
         ended = pool.good + pool.bad
         self._pool_failures = pool.bad / ended if ended else 0.0
-        in_flight = sum(candidate.in_flight for candidate in candidates)
-        load = (1 + in_flight / len(candidates)) ** self._power
-        self._price = self._penalty * self._mean**self._exponent * load
+        load = sum(candidate.in_flight for candidate in candidates) / len(candidates)
+        gain = min(1.0, max((now - self._looked_at) / _MEMORY, 1 / self._looks))
+        self._load += gain * (load - self._load)
+        self._looked_at = now
+        delay = self._mean**self._exponent * (1 + load) ** self._power
+        self._price = self._penalty * delay
         known = pool.successes * self._shrunk
-        # The standard error of a mean of exponential samples, in parts of it.
-        self._equal = 1 + 1 / math.sqrt(_PRIOR + known / len(candidates))
+        self._doubt = self._doubt_of(known / len(candidates), len(candidates))
         self._tick += 1
         # At first each answer changes much.
         self._tick_ends_at = now + (_TICK if known > _MOST_SAMPLES else 0.0)
+
+    def _doubt_of(self, known: float, size: int) -> float:
+        """Return what difference from the mean is luck, as a part of the mean.
+
+        Args:
+            known: Successes per candidate, within the memory.
+            size: Number of candidates.
+        """
+        is_sparse = known < _FEW and self._looks >= _FIRST * size
+        if self._load > _LOW_LOAD or is_sparse:
+            return 0.0
+        # The standard error of a mean of exponential samples, in parts of it.
+        return _DOUBT / math.sqrt(_PRIOR + known)
 
     def _move_landmark(self, members: Sequence[Member], now: float) -> None:
         """Start the units anew, before they grow out of the numbers."""

@@ -305,10 +305,10 @@ def test_latency_may_be_left_out() -> None:
 
 
 def test_latency_may_count_twice() -> None:
-    service = known((A, 0.2), (B, 0.1), strategy="adaptive;latency=2")
+    service = known((A, 0.3), (B, 0.1), strategy="adaptive;latency=2")
     held = [service.select(exclude=[A]) for _ in range(3)]
 
-    # (1 + 3) ** 0.75 is less than 2 squared: the faster one is the better all the same.
+    # (1 + 3) ** 0.75 is less than 3 squared: the faster one is the better all the same.
     assert idle_shares(service) == {B: 1.0}
     for selection in held:
         selection.cancel()
