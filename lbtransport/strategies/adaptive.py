@@ -55,7 +55,7 @@ _MEMORY = 10.0  # seconds; of latencies
 _PRIOR = 2.0  # successes that the pool's mean is worth
 _PRIOR_OF_FAILURES = 4.0
 _POWER = 0.75  # of the load; below 1, because a server works on more than one at once
-_PENALTY = 10.0  # of a backend that always fails, in multiples of a mean delay
+_PENALTY = 20.0  # of a backend that always fails, in multiples of a mean delay
 _MOST_SAMPLES = 100.0  # so that at high rates the past does not outweigh the present
 _MOST_CANDIDATES = 32
 _MOST_IN_A_ROW = 3
@@ -68,7 +68,7 @@ _TICK = 0.1  # seconds between two looks at the pool; 1 % of the memory
 _STALE = -1  # no tick
 _MOST_POWERS = 64  # in flight; beyond, they are computed
 _NEXT_TO_0 = 1e-9  # a weight
-_FORGOTTEN = 0.05  # of a failure
+_FORGOTTEN = 0.02  # of a failure
 _LANDMARK = 1000.0  # seconds between two starts of the growing units
 # Squared and summed up they must stay below the greatest float, e**709, however long
 # nothing was chosen: a service may be idle, and a request out, for days.
@@ -328,12 +328,7 @@ class Adaptive:
         self._tick_ends_at = now + (_TICK if known > _MOST_SAMPLES else 0.0)
 
     def _doubt_of(self, known: float, size: int) -> float:
-        """Return what difference from the mean is luck, as a part of the mean.
-
-        Args:
-            known: Successes per candidate, within the memory.
-            size: Number of candidates.
-        """
+        """Return what difference from the mean is luck, as a part of the mean."""
         is_sparse = known < _FEW and self._looks >= _FIRST * size
         if self._load > _LOW_LOAD or is_sparse:
             return 0.0

@@ -44,13 +44,9 @@ def test_few_requests_are_shared_more_evenly_than_at_random(
     assert scatter < scatter_at_random
 
 
-@pytest.mark.parametrize("clients", [1, 10])
+@pytest.mark.parametrize("clients", [1, 100])
 def test_backend_that_fails_fast_gets_next_to_nothing(clients: int) -> None:
-    assert run(black_hole(clients)).shares[0] < 0.005
-
-
-def test_hundred_clients_leave_a_backend_that_fails_fast_alone() -> None:
-    assert run(black_hole(100)).shares[0] < 0.01
+    assert run(black_hole(clients)).shares[0] < 0.01
 
 
 @pytest.mark.parametrize("clients", [1, 10])
