@@ -37,13 +37,17 @@ def make_service(
     clock: ManualClock | None = None,
     **options: Any,
 ) -> LoadBalancer:
-    """Make a service in which nothing moves by itself."""
+    """Make a service in which nothing moves by itself.
+
+    By default its strategy is one that failures tell nothing: what these tests see is
+    the balancer's doing.
+    """
     return LoadBalancer(
         "orders",
         backends,
         clock=clock or ManualClock(),
         rng=random.Random(7),
-        **options,
+        **{"strategy": "power_of_two"} | options,
     )
 
 

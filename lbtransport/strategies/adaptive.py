@@ -247,9 +247,8 @@ class Adaptive:
                 for member, cost in zip(some, costs, strict=True)
                 if cost == least
             ]
-            if len(equals) > 1:
-                weights = [member.backend.weight for member in equals]
-                return rng.choices(equals, weights if any(weights) else None)[0]
+            weights = [member.backend.weight for member in equals]
+            return rng.choices(equals, weights if any(weights) else None)[0]
         try:
             place = costs.index(least, self._turn)
         except ValueError:
