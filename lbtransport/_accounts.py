@@ -45,6 +45,7 @@ class Accounts:
         max_in_flight: float,
         lock: threading.Lock,
         now: Callable[[], float],
+        failure_statuses: frozenset[int],
     ) -> None:
         """Have nothing in flight.
 
@@ -56,7 +57,9 @@ class Accounts:
             max_in_flight: Room of one backend; a large number if it is not limited.
             lock: Guards all of these.
             now: Reads the clock.
+            failure_statuses: Statuses that are failures.
         """
+        self.failure_statuses = failure_statuses
         self.lock = lock
         self._now = now
         self._roster = roster
@@ -126,6 +129,8 @@ class Accounts:
             circuit.trials += 1
             circuit.trial = selection.trial = circuit.trials
         selection.stage = WAITING
+        if is_trial:
+            self._announcer.note(events.BackendOnTrial, state.backend)
         if self._on_selected is not None:
             self._on_selected(state, now=now)
 
@@ -174,6 +179,9 @@ class Accounts:
         self, selection: Selection, outcome: Outcome, now: float, latency: float | None
     ) -> None:
         """Close the account of one selection, which must be open."""
+        recent = self._recent
+        if now > recent.fades_at:
+            self._pass_time(now)
         state, stage, judged = selection.state, selection.stage, selection.judged
         is_trial = 0 != selection.trial == state.circuit.trial
         if is_trial or state.in_flight >= self._max_in_flight:
@@ -190,17 +198,11 @@ class Accounts:
             self._answered(selection, outcome, now, latency)
         elif was_waiting:
             selection.outcome, selection.elapsed = outcome, now - selection.started_at
-        if outcome is SUCCESS and not state.is_suspect:
-            if judged is None and not state.is_removed:
-                recent = self._recent
-                if now > recent.fades_at:
-                    recent.fade(now)
+        if judged is None and outcome is SUCCESS and not state.is_suspect:
+            if not state.is_removed:
                 recent.count += 1
-        elif judged is None or (
-            outcome.health is Verdict.FAILURE and judged is not Verdict.FAILURE
-        ):
-            was_trial = state.circuit.was_closed_by(selection.trial, now)
-            self._judge(selection, outcome, now, is_trial=is_trial or was_trial)
+        else:
+            self._conclude(selection, outcome, now, is_trial=is_trial)
         if self._on_released is not None:
             self._on_released(
                 state,
@@ -231,10 +233,24 @@ class Accounts:
                 outcome=outcome,
             )
 
+    def _conclude(
+        self, selection: Selection, outcome: Outcome, now: float, *, is_trial: bool
+    ) -> None:
+        """Take on record how a selection ended that is no plain success."""
+        judged, verdict = selection.judged, outcome.health
+        is_failure = verdict is Verdict.FAILURE
+        if is_failure or (judged or verdict) is not Verdict.SUCCESS:
+            selection.state.misses += 1  # before anybody counts successes
+        if judged is None or (is_failure and judged is not Verdict.FAILURE):
+            was_trial = selection.state.circuit.was_closed_by(selection.trial, now)
+            self._judge(selection, outcome, now, is_trial=is_trial or was_trial)
+
     def _judge(
         self, selection: Selection, outcome: Outcome, now: float, *, is_trial: bool
     ) -> None:
         """Take an outcome on record and act on what it changed."""
+        if now >= self._detector.turns_at:
+            self._pass_time(now)
         selection.judged = outcome.health
         state = selection.state
         if outcome.health is Verdict.FAILURE:
@@ -251,7 +267,7 @@ class Accounts:
                 events.BackendThrottled, state.backend, outcome.until - now
             )
         change = self._detector.record(
-            state.circuit,
+            state,
             outcome,
             started_at=selection.started_at,
             is_trial=is_trial,
@@ -264,12 +280,32 @@ class Accounts:
             return
         self._roster.invalidate()
         if change is Change.EJECTED:
-            until = state.circuit.ejected_until or now
-            self._announcer.note(
-                events.BackendEjected, state.backend, outcome.reason, until - now
-            )
+            self._ejected(state, now)
         elif change is Change.RETURNED:
+            self._roster.ramps.begin(state, now)
             self._announcer.note(events.BackendReturned, state.backend)
+        elif change is Change.DISTRUSTED:
+            self._announcer.note(events.CertificatesRefused, state.backend)
+
+    def _pass_time(self, now: float) -> None:
+        """Have the detector look at its clock, and act on what it finds."""
+
+        def fleet() -> Fleet:
+            self.take_samples()  # latencies are compared
+            return self._fleet(now)
+
+        for peer in self._detector.pass_time(now, fleet):
+            state = cast(BackendState, peer)
+            state.is_suspect = True
+            self._roster.invalidate()
+            self._ejected(state, now)
+
+    def _ejected(self, state: BackendState, now: float) -> None:
+        circuit = state.circuit
+        seconds = (circuit.ejected_until or now) - now
+        self._announcer.note(
+            events.BackendEjected, state.backend, circuit.reason, seconds
+        )
 
     def _fleet(self, now: float) -> Fleet:
         self._roster.refresh(now)

@@ -10,6 +10,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 from lbtransport import events
@@ -113,61 +114,74 @@ class Announcer:
         self.noted.clear()
 
 
+_DISTRUST = (
+    "certificates refused, of half of the backends or more, which blames none of them; "
+    "see the client's authorities, and tls_name service=%s backend=%s"
+)
+
+# How events are logged, their fields in order: to whom, how loudly, in which words.
+# What is not among them changes by somebody's will, and is told as it is.
+_MESSAGES = {
+    events.BackendEjected: (
+        _health_log,
+        logging.INFO,
+        "backend ejected service=%s backend=%s reason=%s for=%.1fs",
+    ),
+    events.BackendReturned: (
+        _health_log,
+        logging.INFO,
+        "backend returned service=%s backend=%s",
+    ),
+    events.BackendOnTrial: (
+        _health_log,
+        logging.DEBUG,
+        "backend on trial service=%s backend=%s",
+    ),
+    events.BackendFailing: (
+        _health_log,
+        logging.INFO,
+        "backend fails its checks service=%s backend=%s reason=%s",
+    ),
+    events.BackendRecovered: (
+        _health_log,
+        logging.INFO,
+        "backend passes its checks again service=%s backend=%s",
+    ),
+    events.BackendThrottled: (
+        _health_log,
+        logging.INFO,
+        "backend throttled service=%s backend=%s for=%.1fs",
+    ),
+    events.CertificatesRefused: (
+        _health_log,
+        logging.WARNING,
+        _DISTRUST,
+    ),
+    events.PanicEntered: (
+        _health_log,
+        logging.WARNING,
+        "panic entered, too few backends are usable, health is ignored service=%s",
+    ),
+    events.PanicLeft: (_health_log, logging.WARNING, "panic left service=%s"),
+    events.RetryBudgetExhausted: (
+        _retry_log,
+        logging.WARNING,
+        "retry budget exhausted, callers get the last answer service=%s",
+    ),
+    events.AttemptHedged: (
+        _retry_log,
+        logging.DEBUG,
+        "attempt hedged service=%s backend=%s other=%s after=%.3fs",
+    ),
+}
+
+
 def _log(event: events.Event) -> None:
-    match event:
-        case events.BackendEjected(service, backend, reason, seconds):
-            _health_log.info(
-                "backend ejected service=%s backend=%s reason=%s for=%.1fs",
-                service,
-                backend.url,
-                reason,
-                seconds,
-            )
-        case events.BackendReturned(service, backend):
-            _health_log.info(
-                "backend returned service=%s backend=%s", service, backend.url
-            )
-        case events.BackendFailing(service, backend, reason):
-            _health_log.info(
-                "backend fails its checks service=%s backend=%s reason=%s",
-                service,
-                backend.url,
-                reason,
-            )
-        case events.BackendRecovered(service, backend):
-            _health_log.info(
-                "backend passes its checks again service=%s backend=%s",
-                service,
-                backend.url,
-            )
-        case events.BackendThrottled(service, backend, seconds):
-            _health_log.info(
-                "backend throttled service=%s backend=%s for=%.1fs",
-                service,
-                backend.url,
-                seconds,
-            )
-        case events.PanicEntered(service):
-            _health_log.warning(
-                "panic entered, no backend is usable, health is ignored service=%s",
-                service,
-            )
-        case events.PanicLeft(service):
-            _health_log.warning("panic left service=%s", service)
-        case events.RetryBudgetExhausted(service):
-            _retry_log.warning(
-                "retry budget exhausted, callers get the last answer service=%s",
-                service,
-            )
-        case events.AttemptHedged(service, backend, other, delay):
-            _retry_log.debug(
-                "attempt hedged service=%s backend=%s other=%s after=%.3fs",
-                service,
-                backend.url,
-                other.url,
-                delay,
-            )
-        case events.AttemptRetried():
-            pass  # logged where it was decided, with what is known there
-        case _:
-            _balancer_log.info("%r", event)
+    if isinstance(event, events.AttemptRetried):
+        return  # logged where it was decided, with what is known there
+    if type(event) not in _MESSAGES:
+        _balancer_log.info("%r", event)
+        return
+    log, level, words = _MESSAGES[type(event)]
+    values = [getattr(event, field.name) for field in fields(event)]
+    log.log(level, words, *[getattr(value, "url", value) for value in values])

@@ -39,6 +39,8 @@ class BackendState:
         "latencies",
         "latency",
         "marked",
+        "misses",
+        "ramps_from",
         "strategy_state",
         "throttled_until",
         "total",
@@ -53,11 +55,13 @@ class BackendState:
         self.waiting = 0
         self.total = 0
         self.failures = 0
+        self.misses = 0  # released, and no success
         self.latency: float | None = None
         self.latencies = Latencies()
         self.last_used_at: float | None = None
         self.throttled_until = -math.inf
         self.checked: bool | None = None  # what its active checks say; None: nothing
+        self.ramps_from = -math.inf  # when its slow start began
         self.marked: bool | None = None  # the operator's word; None: the evidence's
         self.is_draining = False
         self.is_removed = False
@@ -65,6 +69,11 @@ class BackendState:
         # spares each request the memory of a second object.
         self.is_suspect = False
         self.strategy_state: Any = None
+
+    @property
+    def successes(self) -> int:
+        """Number of selections that ended well: a difference, so nobody counts them."""
+        return self.total - self.in_flight - self.misses
 
     def idle_copy(self) -> BackendState:
         """Return the same state with nothing in flight, for the child of a fork.

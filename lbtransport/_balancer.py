@@ -13,6 +13,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Collection, Hashable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from lbtransport import events
@@ -25,13 +26,15 @@ from lbtransport._errors import NoBackendsAvailable
 from lbtransport._hedging import Hedging
 from lbtransport._picture import picture, why_nobody
 from lbtransport._queue import Queue
+from lbtransport._ramps import Ramps
 from lbtransport._roster import Roster
 from lbtransport._selection import Selection
 from lbtransport._types import Backend, ServiceStats
+from lbtransport._types.answers import Judge
 from lbtransport.health import HealthPolicy
 from lbtransport.health.detector import Detector
 from lbtransport.retry import RetryPolicy
-from lbtransport.strategies import Strategy
+from lbtransport.strategies import Candidates, Strategy
 
 if TYPE_CHECKING:
     from random import Random
@@ -75,7 +78,12 @@ class Balancer:
         self.name = name
         self.clock = clock
         self.rng = rng
-        self.max_throttle_time = health.max_throttle_time
+        self.judge = Judge(
+            clock,
+            failure_statuses=health.failure_statuses,
+            is_failure=health.is_failure,
+            max_throttle_time=health.max_throttle_time,
+        )
         self.announcer = Announcer(name)
         self._noted = self.announcer.noted
         self._watchers = self.announcer.watchers
@@ -88,14 +96,20 @@ class Balancer:
         self._give_way = give_way
         self._changing = threading.Lock()  # one change of the members at a time
         self._lock = threading.Lock()
-        self._detector = Detector(health, rng)  # guarded by _lock
         self._roster = Roster(  # guarded by _lock
             self.announcer,
             zone=zone,
             max_in_flight=self._max_in_flight,
             subset=subset,
-            fail_open=health.fail_open,
+            health=health,
             rng=rng,
+            ramps=Ramps(
+                0 if getattr(strategy, "is_keyed", False) else health.slow_start
+            ),
+        )
+        self._ramps = self._roster.ramps  # guarded by _lock
+        self._detector = Detector(  # guarded by _lock
+            health, rng, self._roster.table
         )
         self._budget = Budget(  # guarded by _lock
             ratio=retry.budget_ratio or 0.0,
@@ -112,6 +126,7 @@ class Balancer:
             max_in_flight=self._max_in_flight,
             lock=self._lock,
             now=self._now,
+            failure_statuses=self.judge.failure_statuses,
         )
         self._abandoned = self._accounts.abandoned
         self.queue: Queue | None = None
@@ -121,7 +136,7 @@ class Balancer:
                 roster=self._roster,
                 accounts=self._accounts,
                 announcer=self.announcer,
-                choose=self._choose,
+                choose=self._choose_for_queue,
                 now=self._now,
                 rng=rng,
                 limit=max_queued,
@@ -166,12 +181,27 @@ class Balancer:
                             why_nobody(self.name, roster.members, exclude, now)
                         )
                 state = self._choose(candidates, key=key, now=now, rng=self.rng)
+                if now < self._ramps.end_at:
+                    state = self._settle(state, candidates, key, now)
                 selection = Selection(accounts, state, now)
                 accounts.open(selection, now)
         finally:
             if self._noted or self._watchers:
                 self.announcer.announce()
         return selection
+
+    def _choose_for_queue(
+        self, candidates: Candidates, *, key: Hashable, now: float, rng: Random
+    ) -> BackendState:
+        state = self._choose(candidates, key=key, now=now, rng=rng)
+        return self._settle(state, candidates, key, now)
+
+    def _settle(
+        self, state: BackendState, candidates: Candidates, key: Hashable, now: float
+    ) -> BackendState:
+        """Return what was chosen, or another if it starts slowly and had enough."""
+        choose = partial(self._choose, key=key, now=now, rng=self.rng)
+        return self._ramps.settle(state, candidates, now, self.rng.random, choose)
 
     # -- membership and the operator's will ---------------------------------------
 
@@ -192,6 +222,7 @@ class Balancer:
         with self._changing:
             with self._lock:
                 difference = change()
+                self._roster.ramp_up(difference, self._now)
             # Others go on selecting, for a moment from the members of before.
             members, tiers = self._roster.gather(difference)
             with self._lock:
@@ -256,13 +287,15 @@ class Balancer:
             was, state.checked = state.checked, True
             if was is False:
                 self.announcer.note(events.BackendRecovered, state.backend)
-            circuit = state.circuit
+            circuit, now = state.circuit, self._now()
             ends_ejection = not circuit.is_closed and since > circuit.ejected_at
             if ends_ejection:
-                circuit.close(self._now())
+                circuit.close(now)
+                circuit.counted_from = state.successes
                 state.is_suspect = False
                 self.announcer.note(events.BackendReturned, state.backend)
             if was is False or ends_ejection:
+                self._ramps.begin(state, now)
                 self._roster.invalidate()
         self.announcer.announce()
 
@@ -307,6 +340,7 @@ class Balancer:
             develop = picture(
                 self.name,
                 self._roster.table,
+                self._ramps,
                 unkeyed=unkeyed,
                 queued=queued,
                 now=now,
@@ -412,4 +446,5 @@ class Balancer:
         self._roster.reset_after_fork()
         if self.queue is not None:
             self.queue.reset_after_fork()
+        self._detector.restart(self._now())
         self._tell_strategy()

@@ -32,7 +32,9 @@ class Selectable:
         usable: Number of usable backends, those without room included.
         in_rotation: Number of those whose circuit does not wait for a trial.
         ejected: Number of backends whose circuit is not closed.
-        in_panic: Whether health was ignored because no backend is usable.
+        in_panic: Whether health was ignored because too few backends are usable.
+        is_last_resort: Whether none is, so that the candidate is the most promising one
+            of those that look sick.
         stale_at: Instant at which the passing of time alone changes the answer.
     """
 
@@ -41,6 +43,7 @@ class Selectable:
     in_rotation: int
     ejected: int
     in_panic: bool
+    is_last_resort: bool
     stale_at: float
 
     @property
@@ -55,7 +58,9 @@ class Selectable:
 
 
 NOBODY = Candidates(())
-UNKNOWN = Selectable((), 0, 0, 0, in_panic=False, stale_at=-math.inf)
+UNKNOWN = Selectable(
+    (), 0, 0, 0, in_panic=False, is_last_resort=False, stale_at=-math.inf
+)
 
 
 Tiers: TypeAlias = Sequence[Sequence[BackendState]]
@@ -84,6 +89,7 @@ def find_selectable(
     *,
     max_in_flight: float,
     fail_open: bool,
+    panic_threshold: float = 0.0,
 ) -> Selectable:
     """Return who may be selected at `now`.
 
@@ -93,6 +99,8 @@ def find_selectable(
         now: Current instant.
         max_in_flight: Room of one backend; infinity if it is not limited.
         fail_open: Whether to ignore health when no backend is usable.
+        panic_threshold: Part of the backends that are not drained; while fewer are
+            usable, health is ignored.
     """
     groups = [[state for state in tier if is_usable(state, now)] for tier in tiers]
     usable = sum(map(len, groups))
@@ -101,12 +109,16 @@ def find_selectable(
         stale_at = min(
             returns_at(state) for state in members if not is_usable(state, now)
         )
-    in_panic = False
-    if not usable and fail_open:
+    in_panic = is_last_resort = False
+    here = sum(not one.is_draining for one in members) if panic_threshold else 0
+    if usable < panic_threshold * here:
+        groups = [[one for one in tier if serves_in_panic(one, now)] for tier in tiers]
+        in_panic = any(groups)
+    if not any(groups) and fail_open:
         # One at a time, so that each panicking request learns from the one before.
         sick = last_resorts(members, now)
         groups = [[state for state in sick if state.in_flight < max_in_flight][:1]]
-        in_panic = bool(sick)
+        in_panic = is_last_resort = bool(sick)
     ejected = [one for one in members if one.circuit.ejected_until is not None]
     on_trial = [one for one in ejected if not one.marked and is_usable(one, now)]
     with_room = (
@@ -119,6 +131,7 @@ def find_selectable(
         in_rotation=usable - len(on_trial),
         ejected=len(ejected),
         in_panic=in_panic,
+        is_last_resort=is_last_resort,
         stale_at=stale_at,
     )
 
@@ -133,6 +146,19 @@ def is_usable(state: BackendState, now: float) -> bool:
         return False
     circuit = state.circuit
     return circuit.is_closed or (circuit.is_half_open(now) and not circuit.trial)
+
+
+def serves_in_panic(state: BackendState, now: float) -> bool:
+    """Tell whether a backend is to be used when the evidence is ignored.
+
+    What the operator said holds, and who asked to be left alone for a while is not
+    sick: more requests would only make the while longer.
+    """
+    if state.is_draining:
+        return False
+    if state.marked is not None:
+        return state.marked
+    return now >= state.throttled_until
 
 
 def returns_at(state: BackendState) -> float:

@@ -17,6 +17,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from decimal import Decimal
 from functools import partial
+from itertools import chain
 from types import NoneType
 from typing import Any, TypeAlias, get_args, get_origin, get_type_hints
 
@@ -28,10 +29,14 @@ Reader: TypeAlias = Callable[[object], object]
 
 # How the names of durations end: our names tell the unit (`base_ejection_time`), so
 # the types need not. A test holds them against what the policies document in seconds.
-DURATION_ENDINGS = ("_time", "_wait", "timeout", "interval", "_window", "deadline")
+DURATION_ENDINGS = (
+    *("_time", "_wait", "timeout", "interval", "_window"),
+    *("deadline", "slow_start"),
+)
 
 _UNITS = {"ms": "0.001", "s": "1", "m": "60", "h": "3600", "": "1"}  # in seconds
 _DURATION = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))\s*(ms|s|m|h|)")
+_RANGE = re.compile(r"([0-9]{1,4})-([0-9]{1,4})")
 _SEPARATORS = re.compile(r"[\s,]+")
 _SWITCHES = {
     **dict.fromkeys(("true", "1", "yes", "on"), True),
@@ -194,10 +199,19 @@ def _read_collection(
     if isinstance(value, str):
         value = [] if value.strip().lower() == _NONE else split(value)
     if isinstance(value, list):
-        return make(read_item(item) for item in value)
+        return make(chain.from_iterable(_items(read_item, one) for one in value))
     raise ConfigurationError(
         f"{value!r} is no list; separate its items by commas or blanks, or write none"
     )
+
+
+def _items(read_item: Reader, value: object) -> Iterable[object]:
+    """Return the items that are meant by one: of integers, ``500-599`` are many."""
+    if read_item is read_integer and isinstance(value, str):
+        match = _RANGE.fullmatch(value.strip())
+        if match is not None and int(match[1]) <= int(match[2]):
+            return range(int(match[1]), int(match[2]) + 1)
+    return (read_item(value),)
 
 
 def read_backends(value: object) -> tuple[Backend, ...]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from lbtransport._backends import BackendState
 from lbtransport._candidates import is_usable, returns_at
 from lbtransport._latencies import percentiles
+from lbtransport._ramps import Ramps
 from lbtransport._types import Backend, BackendStats, ServiceStats
 
 _RANKS = (0.5, 0.9, 0.99)
@@ -17,6 +18,7 @@ _RANKS = (0.5, 0.9, 0.99)
 def picture(
     service: str,
     states: Iterable[BackendState],
+    ramps: Ramps,
     *,
     unkeyed: int,
     queued: int,
@@ -28,6 +30,7 @@ def picture(
     Args:
         service: Its name.
         states: Its backends.
+        ramps: Who of them has only a part of its share so far.
         unkeyed: Choices without a key, of a strategy that hashes.
         now: Current instant of the monotonic clock.
         wall: The same instant on the wall clock.
@@ -38,7 +41,13 @@ def picture(
     """
     states = list(states)
     everything = sum(state.total for state in states)
-    taken = [_backend(state, everything, now=now, wall=wall) for state in states]
+    taken = [
+        replace(
+            _backend(state, everything, now=now, wall=wall),
+            slow_start=ramps.share(state, now),
+        )
+        for state in states
+    ]
     latencies = [state.latencies.counts(now) for state in states]
 
     def develop() -> ServiceStats:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
 from lbtransport._announcer import Announcer
@@ -26,8 +26,10 @@ from lbtransport._candidates import (
     make_tiers,
     without,
 )
+from lbtransport._ramps import Ramps
 from lbtransport._types import Backend
 from lbtransport.events import PanicEntered, PanicLeft
+from lbtransport.health import HealthPolicy
 from lbtransport.strategies import Candidates
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ class Roster:
         candidates: Those that may be selected; valid while `stale_at` lies ahead.
         is_reserved: Whether what has room is for those who wait for it, see `_queue`.
         stale_at: When `refresh` must be called before `candidates` may be used.
+        ramps: Who of them has only a part of its share so far.
     """
 
     def __init__(
@@ -52,15 +55,18 @@ class Roster:
         zone: str | None,
         max_in_flight: float,
         subset: int | None,
-        fail_open: bool,
+        health: HealthPolicy,
         rng: Random,
+        ramps: Ramps,
     ) -> None:
         """Start without backends."""
         self._announcer = announcer
         self._zone = zone
         self._max_in_flight = max_in_flight
         self._subset = subset
-        self._fail_open = fail_open
+        self._fail_open = health.fail_open
+        self._panic_threshold = health.panic_threshold
+        self.ramps = ramps
         self._rng = rng
         self._identity = rng.randbytes(8)  # which part of the fleet is ours
         self.table = BackendTable()
@@ -86,13 +92,21 @@ class Roster:
             now,
             max_in_flight=self._max_in_flight,
             fail_open=self._fail_open,
+            panic_threshold=self._panic_threshold,
         )
         self.candidates = NOBODY if self.is_reserved else selectable.candidates
         if selectable.in_panic is not was_in_panic:
             note = PanicEntered if selectable.in_panic else PanicLeft
             self._announcer.note(note)
-        # In a panic each outcome may change who is the most promising.
-        self.stale_at = -math.inf if selectable.in_panic else selectable.stale_at
+        # Each outcome may change who is the most promising.
+        self.stale_at = -math.inf if selectable.is_last_resort else selectable.stale_at
+
+    def ramp_up(self, difference: Difference, clock: Callable[[], float]) -> None:
+        """Let new backends begin with a small share; but of a first set all are new."""
+        if 0 < len(difference.added) < len(self.table):
+            now = clock()
+            for state in difference.added:
+                self.ramps.begin(state, now)
 
     def gather(self, difference: Difference) -> tuple[tuple[BackendState, ...], Tiers]:
         """Return the members after a change of the table, and their tiers.

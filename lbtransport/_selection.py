@@ -14,7 +14,13 @@ WAITING, RESPONDED, RELEASED = range(3)
 
 
 class Ledger(Protocol):
-    """Where selections are accounted for."""
+    """Where selections are accounted for.
+
+    Attributes:
+        failure_statuses: Statuses that are failures.
+    """
+
+    failure_statuses: frozenset[int]
 
     def respond(self, selection: Selection, outcome: Outcome | None) -> None:
         """Note that the headers are here."""
@@ -102,7 +108,9 @@ class Selection:
         if self.stage == RELEASED:
             return  # for good: no lock is needed to see that
         if outcome is None:
-            outcome = SUCCESS if error is None else outcome_of_error(error)
+            outcome = SUCCESS
+            if error is not None:
+                outcome = outcome_of_error(error, self._ledger.failure_statuses)
         self._ledger.release(self, outcome, latency)
 
     def cancel(self) -> None:
@@ -144,6 +152,8 @@ class Selection:
         return f"<Selection backend={self.backend.url!r} {stage}>"
 
 
-def outcome_of_error(error: BaseException) -> Outcome:
+def outcome_of_error(error: BaseException, failure_statuses: frozenset[int]) -> Outcome:
     """Return what an error says of the backend; a BaseException is a cancellation."""
-    return outcome_of_exception(error) if isinstance(error, Exception) else CANCELLED
+    if isinstance(error, Exception):
+        return outcome_of_exception(error, failure_statuses)
+    return CANCELLED

@@ -9,7 +9,6 @@ from lbtransport._balancer import Balancer
 from lbtransport._options import Options
 from lbtransport._types import Backend, Outcome
 from lbtransport._types.exceptions import outcome_of_exception
-from lbtransport._types.outcome import SUCCESS
 
 
 class _Callable:
@@ -24,7 +23,9 @@ class _Callable:
         *,
         key: Hashable,
         idempotent: bool,
+        failure_statuses: frozenset[int],
     ) -> None:
+        self._failure_statuses = failure_statuses
         self.key = options.key if key is None else key
         self.deadline = deadline if options.deadline is None else options.deadline
         declared = options.idempotent
@@ -34,10 +35,10 @@ class _Callable:
         return True
 
     def outcome_of(self, response: Any, balancer: Balancer) -> Outcome:
-        return SUCCESS
+        return balancer.judge.outcome_of_result(response)
 
     def outcome_of_error(self, error: Exception) -> Outcome:
-        return outcome_of_exception(error)
+        return outcome_of_exception(error, self._failure_statuses)
 
     def can_race(self) -> bool:
         return True

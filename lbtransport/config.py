@@ -154,7 +154,12 @@ def _values_of(policy: Any) -> dict[str, object]:
 
 
 def _init_fields(kind: Any) -> list[dataclasses.Field[Any]]:
-    return [field for field in dataclasses.fields(kind) if field.init]
+    """Return the fields that can be said; a function, say, has no text."""
+    return [
+        field
+        for field in dataclasses.fields(kind)
+        if field.init and field.metadata.get("is_setting", True)
+    ]
 
 
 _DEFAULTS: dict[str, Any] = {

@@ -20,10 +20,12 @@ __all__ = [
     "BackendEjected",
     "BackendFailing",
     "BackendMarked",
+    "BackendOnTrial",
     "BackendRecovered",
     "BackendRemoved",
     "BackendReturned",
     "BackendThrottled",
+    "CertificatesRefused",
     "Event",
     "PanicEntered",
     "PanicLeft",
@@ -55,6 +57,14 @@ class BackendEjected:
     backend: Backend
     reason: str
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class BackendOnTrial:
+    """An ejected backend's time is over, and it got the one request of its trial."""
+
+    service: str
+    backend: Backend
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,15 +120,34 @@ class BackendDraining:
 
 
 @dataclass(frozen=True, slots=True)
+class CertificatesRefused:
+    """Half of the backends or more show a certificate that is not trusted.
+
+    Then the fault is likely our own, such as a missing authority, so it ejects nobody.
+    Told once, until one of them is trusted.
+
+    Attributes:
+        service: Name of the service.
+        backend: The last one that was refused.
+    """
+
+    service: str
+    backend: Backend
+
+
+@dataclass(frozen=True, slots=True)
 class PanicEntered:
-    """No usable backend is left: health is ignored until one is (fail-open)."""
+    """Too few usable backends are left: health is ignored until they are enough.
+
+    Without a `HealthPolicy.panic_threshold`, too few are none (fail-open).
+    """
 
     service: str
 
 
 @dataclass(frozen=True, slots=True)
 class PanicLeft:
-    """Health counts again: a usable backend is back, or none is left at all."""
+    """Health counts again: usable backends are back, or none is left at all."""
 
     service: str
 
@@ -163,12 +192,14 @@ Event: TypeAlias = (
     BackendAdded
     | BackendRemoved
     | BackendEjected
+    | BackendOnTrial
     | BackendReturned
     | BackendFailing
     | BackendRecovered
     | BackendThrottled
     | BackendMarked
     | BackendDraining
+    | CertificatesRefused
     | PanicEntered
     | PanicLeft
     | AttemptRetried

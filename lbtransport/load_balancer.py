@@ -62,7 +62,7 @@ class LoadBalancer:
             ``"query:user"``, ``"json:prompt:256"``, several of these, or a function
             of the client's own request.
         retry: A `RetryPolicy`, a ``tenacity.Retrying`` or ``AsyncRetrying``, or False.
-        health: When a backend is ejected.
+        health: What a failure is, when a backend is ejected, and how it comes back.
         checks: Active health checks: an `HttpCheck`, a `TcpCheck`, or a function that
             takes a `Backend` and returns whether it is well, async or not; None leaves
             it to what real traffic shows.
@@ -197,7 +197,14 @@ class LoadBalancer:
             NoBackendsAvailable: If no backend could be selected.
         """
         options = current_options()
-        task = Task(fn, options, self.deadline, key=key, idempotent=idempotent)
+        task = Task(
+            fn,
+            options,
+            self.deadline,
+            key=key,
+            idempotent=idempotent,
+            failure_statuses=self.core.judge.failure_statuses,
+        )
         steps = exchange(self.core, options.retry or self.plan, task)
         result, selection = drive(steps, task)
         selection.release()
@@ -211,7 +218,14 @@ class LoadBalancer:
     ) -> T:
         """Await `fn` with a backend; otherwise the same as `execute`."""
         options = current_options()
-        task = AsyncTask(fn, options, self.deadline, key=key, idempotent=idempotent)
+        task = AsyncTask(
+            fn,
+            options,
+            self.deadline,
+            key=key,
+            idempotent=idempotent,
+            failure_statuses=self.core.judge.failure_statuses,
+        )
         steps = exchange(self.core, options.retry or self.plan, task)
         result, selection = await drive_async(steps, task)
         selection.release()

@@ -18,7 +18,7 @@ from lbtransport._clock import ManualClock
 from lbtransport._drive import perform
 from lbtransport._effects import Close, Effect, Send, Sleep
 from lbtransport._types import BackendStats, Fault
-from lbtransport._types.answers import outcome_of_answer, outcome_of_status
+from lbtransport._types.answers import outcome_of_status
 from lbtransport._types.exceptions import outcome_of_exception
 from lbtransport._types.outcome import FAULTS
 
@@ -172,10 +172,7 @@ class Job:
         headers = {}
         if response.retry_after is not None:
             headers["retry-after"] = str(response.retry_after)
-        longest = balancer.max_throttle_time
-        return outcome_of_answer(
-            response.status, headers, balancer.clock, longest=longest
-        )
+        return balancer.judge.outcome_of(response, response.status, headers)
 
     def outcome_of_error(self, error: Exception) -> Outcome:
         return outcome_of_exception(error)

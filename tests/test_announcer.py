@@ -206,6 +206,22 @@ def test_events_hold_no_secret() -> None:
             f"backend returned service=orders backend={A}",
         ),
         (
+            events.BackendOnTrial(SERVICE, BACKEND),
+            "lbtransport.health",
+            "DEBUG",
+            f"backend on trial service=orders backend={A}",
+        ),
+        (
+            events.CertificatesRefused(SERVICE, BACKEND),
+            "lbtransport.health",
+            "WARNING",
+            (
+                "certificates refused, of half of the backends or more, which blames "
+                "none of them; see the client's authorities, and tls_name "
+                f"service=orders backend={A}"
+            ),
+        ),
+        (
             events.BackendThrottled(SERVICE, BACKEND, 5.0),
             "lbtransport.health",
             "INFO",
@@ -215,7 +231,10 @@ def test_events_hold_no_secret() -> None:
             events.PanicEntered(SERVICE),
             "lbtransport.health",
             "WARNING",
-            "panic entered, no backend is usable, health is ignored service=orders",
+            (
+                "panic entered, too few backends are usable, health is ignored "
+                "service=orders"
+            ),
         ),
         (
             events.PanicLeft(SERVICE),

@@ -423,3 +423,30 @@ def test_check_may_be_taken_back() -> None:
 
     assert read("none") is None
     assert read("tcp") == TcpCheck()
+
+
+# Ranges
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("500-502", {500, 501, 502}),
+        ("500-502,429 503-503", {429, 500, 501, 502, 503}),
+        (["500-501", 429], {429, 500, 501}),
+    ],
+)
+def test_range_of_integers_is_all_of_them(written: object, meant: set[int]) -> None:
+    assert reader_of("statuses", Collection[int])(written) == meant
+
+
+@pytest.mark.parametrize(
+    "written", ["502-500", "500-", "-500-502", "500-502-504", "5-99999"]
+)
+def test_what_is_no_range_is_no_integer(written: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"'{written}' is no integer"):
+        reader_of("statuses", Collection[int])(written)
+
+
+def test_range_of_texts_is_a_text() -> None:
+    assert reader_of("methods", Collection[str])("500-502") == {"500-502"}

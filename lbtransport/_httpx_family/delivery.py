@@ -18,7 +18,6 @@ from lbtransport._key_search import find_key
 from lbtransport._options import Options, current_options
 from lbtransport._selection import Selection
 from lbtransport._types import Backend, Outcome
-from lbtransport._types.answers import outcome_of_answer
 from lbtransport._types.exceptions import outcome_of_exception
 from lbtransport._types.outcome import NEUTRAL, SUCCESS
 from lbtransport.load_balancer import LoadBalancer
@@ -111,13 +110,10 @@ class _Delivery:
 
     def outcome_of(self, response: Any, balancer: Balancer) -> Outcome:
         """Return what the headers say of the backend."""
-        status = response.status_code
-        if status < 400:
+        status, judge = response.status_code, balancer.judge
+        if status < 400 and not judge.sees_all:
             return SUCCESS
-        longest = balancer.max_throttle_time
-        return outcome_of_answer(
-            status, response.headers, balancer.clock, longest=longest
-        )
+        return judge.outcome_of(response, status, response.headers)
 
     def outcome_of_error(self, error: Exception) -> Outcome:
         """Return what an error says of the backend: nothing, if it is not the client's.

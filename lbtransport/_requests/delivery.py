@@ -23,7 +23,6 @@ from lbtransport._requests.routes import Routes
 from lbtransport._requests.view import PreparedView
 from lbtransport._requests.wire import Origin, address, capped
 from lbtransport._types import Backend, Fault, Outcome, Repeat, Verdict
-from lbtransport._types.answers import outcome_of_answer
 from lbtransport._types.exceptions import outcome_of_exception
 from lbtransport._types.outcome import NEUTRAL, SUCCESS
 from lbtransport.load_balancer import LoadBalancer
@@ -150,13 +149,10 @@ class Delivery:
 
     def outcome_of(self, response: Any, balancer: Balancer) -> Outcome:
         """Return what the headers say of the backend."""
-        status = response.status_code
-        if status < 400:
+        status, judge = response.status_code, balancer.judge
+        if status < 400 and not judge.sees_all:
             return SUCCESS
-        longest = balancer.max_throttle_time
-        return outcome_of_answer(
-            status, response.headers, balancer.clock, longest=longest
-        )
+        return judge.outcome_of(response, status, response.headers)
 
     def outcome_of_error(self, error: Exception) -> Outcome:
         """Return what an error says of the backend: nothing, if it is the caller's."""

@@ -7,20 +7,25 @@ References:
 
 from __future__ import annotations
 
+import logging
 import re
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from typing import Protocol
+from typing import Any, Protocol
 
 from lbtransport._clock import Clock
 from lbtransport._types.outcome import SUCCESS, Outcome, Repeat, Verdict
 
+logger = logging.getLogger("lbtransport.health")
+
+MAX_THROTTLE_TIME = 60.0  # linkerd's clamp: nobody talks himself out of use for hours
 _ERRORS = 400  # the first status that is one
 _THROTTLES = frozenset({429, 503})
 # Not Implemented and HTTP Version Not Supported answer what was asked, not how it went.
-_ABOUT_THE_REQUEST = frozenset({501, 505})
+FAILURE_STATUSES = frozenset(range(500, 600)) - {501, 505}
 
 # What float() takes besides is no header's: "nan", "inf", "1_000", other alphabets.
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?")
@@ -36,8 +41,93 @@ class Headers(Protocol):
         ...
 
 
+class Judge:
+    """What the answers of one service say, by the rules of its user.
+
+    Attributes:
+        failure_statuses: Statuses that are failures.
+        sees_all: Whether it must be asked about each answer; else one with a status
+            below 400 is a `SUCCESS`.
+    """
+
+    __slots__ = (
+        "_clock",
+        "_is_failure",
+        "_max_throttle_time",
+        "failure_statuses",
+        "sees_all",
+    )
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        failure_statuses: Collection[int] = FAILURE_STATUSES,
+        is_failure: Callable[[Any], bool | None] | None = None,
+        max_throttle_time: float = MAX_THROTTLE_TIME,
+    ) -> None:
+        """Judge by these rules; see `lbtransport.HealthPolicy`."""
+        self._clock = clock
+        self._is_failure = is_failure
+        self._max_throttle_time = max_throttle_time
+        self.failure_statuses = frozenset(failure_statuses)
+        self.sees_all = is_failure is not None
+
+    def outcome_of(self, response: Any, status: int, headers: Headers) -> Outcome:
+        """Return what an answer says.
+
+        Args:
+            response: The answer, as the client made it.
+            status: Its status.
+            headers: Its headers.
+        """
+        outcome = outcome_of_answer(
+            status,
+            headers,
+            self._clock,
+            longest=self._max_throttle_time,
+            failure_statuses=self.failure_statuses,
+        )
+        return self._overruled(response, outcome, f"status {status}", status)
+
+    def outcome_of_result(self, result: Any) -> Outcome:
+        """Return what it says that a user's function returned `result`."""
+        return self._overruled(result, SUCCESS, "result", None)
+
+    def _overruled(
+        self, response: Any, outcome: Outcome, reason: str, status: int | None
+    ) -> Outcome:
+        """Return the user's own verdict on the health, if he has one."""
+        if self._is_failure is None:
+            return outcome
+        try:
+            is_failure = self._is_failure(response)
+        except Exception:
+            # A bug in what only judges must not fail the request that is judged.
+            logger.exception("is_failure failed reason=%s", reason)
+            return outcome
+        is_said_already = is_failure is (outcome.health is Verdict.FAILURE)
+        if is_failure is None or is_said_already:
+            return outcome
+        if not is_failure:
+            return replace(outcome, health=Verdict.SUCCESS, sample=True, shared=False)
+        return replace(
+            outcome,
+            health=Verdict.FAILURE,
+            reason=f"{reason}, is_failure",
+            sample=False,
+            shared=True,
+            status=status,
+        )
+
+
 def outcome_of_answer(
-    status: int, headers: Headers, clock: Clock, *, longest: float
+    status: int,
+    headers: Headers,
+    clock: Clock,
+    *,
+    longest: float = MAX_THROTTLE_TIME,
+    failure_statuses: frozenset[int] = FAILURE_STATUSES,
 ) -> Outcome:
     """Return what an answer says.
 
@@ -46,8 +136,9 @@ def outcome_of_answer(
         headers: Its headers.
         clock: Tells the time.
         longest: Seconds of being left alone that it gets at most.
+        failure_statuses: Statuses that are failures.
     """
-    outcome = outcome_of_status(status)
+    outcome = outcome_of_status(status, failure_statuses)
     if status not in _THROTTLES:
         return outcome
     seconds = retry_after(headers, clock)
@@ -68,11 +159,13 @@ def outcome_of_answer(
 
 
 @lru_cache(maxsize=256)
-def outcome_of_status(status: int) -> Outcome:
+def outcome_of_status(
+    status: int, failure_statuses: frozenset[int] = FAILURE_STATUSES
+) -> Outcome:
     """Return what a status says; which may be repeated is `retry`'s to say."""
     if status < _ERRORS:
         return SUCCESS
-    if status < 500 or status in _ABOUT_THE_REQUEST:
+    if status not in failure_statuses:
         return Outcome(Verdict.SUCCESS, f"status {status}", status=status)
     return Outcome(
         Verdict.FAILURE,

@@ -13,7 +13,7 @@ when they read a body.
 
 from __future__ import annotations
 
-from lbtransport._types.answers import outcome_of_status
+from lbtransport._types.answers import FAILURE_STATUSES, outcome_of_status
 from lbtransport._types.outcome import CANCELLED, FAULTS, NEUTRAL, Fault, Outcome
 
 # The first name found in a class's method resolution order counts, so a name covers
@@ -122,7 +122,9 @@ def fault_of_exception(error: BaseException) -> Fault | None:
     return fault
 
 
-def outcome_of_exception(error: BaseException) -> Outcome:
+def outcome_of_exception(
+    error: BaseException, failure_statuses: frozenset[int] = FAILURE_STATUSES
+) -> Outcome:
     """Return what an exception says of the backend: neutral if it is no fault.
 
     An error made of a response (``raise_for_status``) says what the response said.
@@ -131,7 +133,7 @@ def outcome_of_exception(error: BaseException) -> Outcome:
     if type(error).__name__ == "HTTPError" and status is None:
         status = getattr(error, "code", None)  # urllib.error's
     if isinstance(status, int):
-        return outcome_of_status(status)
+        return outcome_of_status(status, failure_statuses)
     fault = fault_of_exception(error)
     return NEUTRAL if fault is None else FAULTS[fault]
 

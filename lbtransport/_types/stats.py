@@ -32,6 +32,8 @@ class BackendStats:
         last_used: Wall clock of the last selection, seconds since the epoch; None
             before the first.
         share: Part of the service's selections that it took, 0 to 1.
+        slow_start: Part of its share that a new or returning backend may have so far,
+            0.1 to 1; 1 for all others.
         p50: Median latency of the last one to two minutes, in seconds and within five
             percent; None if there was none.
         p90: The 90th percentile, likewise.
@@ -50,6 +52,7 @@ class BackendStats:
     returns_in: float | None
     last_used: float | None
     share: float
+    slow_start: float = 1.0
     p50: float | None = None
     p90: float | None = None
     p99: float | None = None

@@ -1,6 +1,6 @@
 """One backend's circuit: closed, ejected (open), half-open with one trial.
 
-    closed ──failures in a row──▶ ejected ──its time is over──▶ half-open
+    closed ────── evidence ─────▶ ejected ──its time is over──▶ half-open
       ▲                              ▲                             │
       │                              └─────── trial failed ────────┤
       └────────────────────────────────────── trial passed ────────┘
@@ -67,10 +67,14 @@ class Circuit:
     """The state of one backend's circuit; changed by `Detector` alone."""
 
     __slots__ = (
+        "counted_from",
         "ejected_at",
         "ejected_until",
+        "failed",
         "failures_in_a_row",
         "last_failed_at",
+        "local_failures_in_a_row",
+        "reason",
         "returned_at",
         "shows_shared_fault",
         "timeouts",
@@ -82,7 +86,11 @@ class Circuit:
     def __init__(self) -> None:
         """Start closed, with nothing on record."""
         self.failures_in_a_row = 0
-        self.ejected_at = -math.inf  # of the last ejection, kept after the return
+        self.local_failures_in_a_row = 0  # if they are counted apart
+        self.failed: dict[int, int] = {}  # failures by bucket of the window
+        self.counted_from = 0  # the backend's successes when its counts began
+        self.reason = ""  # of the last ejection
+        self.ejected_at = -math.inf  # likewise, kept after the return
         self.ejected_until: float | None = None  # None: closed
         self.returned_at = -math.inf
         self.times_ejected = 0
@@ -110,8 +118,10 @@ class Circuit:
         is_fresh = now - self.returned_at < _CLEAN_SECONDS_PER_EJECTION
         return is_last and is_fresh and self.is_closed
 
-    def open(self, now: float, policy: HealthPolicy, rng: Random) -> float:
-        """Eject; return for how many seconds."""
+    def open(
+        self, now: float, policy: HealthPolicy, rng: Random, reason: str = ""
+    ) -> float:
+        """Eject for `reason`; return for how many seconds."""
         if self.is_closed and self.times_ejected:
             forgiven = int((now - self.returned_at) / _CLEAN_SECONDS_PER_EJECTION)
             self.times_ejected = max(0, self.times_ejected - forgiven)
@@ -119,8 +129,9 @@ class Circuit:
         seconds = ejection_time(self.times_ejected, policy=policy, rng=rng)
         self.ejected_at = now
         self.ejected_until = now + seconds
+        self.reason = reason
         self.trial = 0
-        self.failures_in_a_row = 0
+        self._reset()
         self.shows_shared_fault = False  # it is judged anew, and is no example
         return seconds
 
@@ -129,7 +140,12 @@ class Circuit:
         self.ejected_until = None
         self.returned_at = now
         self.trial = 0
-        self.failures_in_a_row = 0
+        self._reset()
+
+    def _reset(self) -> None:
+        # What led to one ejection must not lead to the next (envoy#18950).
+        self.failures_in_a_row = self.local_failures_in_a_row = 0
+        self.failed.clear()
 
 
 def ejection_time(times_ejected: int, *, policy: HealthPolicy, rng: Random) -> float:

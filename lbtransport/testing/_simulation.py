@@ -37,7 +37,7 @@ SED_ORACLE = "sed_oracle"
 CENTRAL_QUEUE = "central_queue"
 YARDSTICKS = (SED_ORACLE, CENTRAL_QUEUE)
 
-NEVER_EJECT = HealthPolicy(consecutive_failures=10**9)
+NEVER_EJECT = HealthPolicy(consecutive_failures=0, failure_ratio=0)
 
 Keys = Callable[[Random], Hashable]
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import math
 import threading
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from lbtransport import NoBackendsAvailable, Outcome, Selection
+from lbtransport import HealthPolicy, NoBackendsAvailable, Outcome, Selection
 from lbtransport._backends import BackendState
 from lbtransport._candidates import is_usable
 from tests.balancer.kit import SUCCESS
@@ -27,13 +29,17 @@ from tests.core_kit import (
     make_service,
 )
 
+ANSWERS = [SUCCESS, SUCCESS, CUT, REFUSED, STATUS_500, TIMEOUT]
+
 
 class Life(RuleBasedStateMachine):
     """A service in the hands of somebody who does everything in any order."""
 
+    health = HealthPolicy()
+
     def __init__(self) -> None:
         super().__init__()
-        self.service = make_service([A, B], strategy="random")
+        self.service = make_service([A, B], strategy="random", health=self.health)
         self.held: list[Selection] = []
 
     def states(self) -> list[BackendState]:
@@ -49,12 +55,18 @@ class Life(RuleBasedStateMachine):
     def take(self, data: st.DataObject) -> Selection:
         return self.held.pop(data.draw(st.integers(0, len(self.held) - 1)))
 
+    def may_use(self, url: str, usable: set[str]) -> bool:
+        """Tell whether a backend may be selected while these are usable."""
+        return url in usable or not usable
+
     def finish(self, selection: Selection, outcome: Outcome) -> None:
         """Release, and see whom that ejected."""
         before = self.ejected()
         selection.release(outcome=outcome)
         if self.ejected() > before and not outcome.hard:
-            assert self.ejected() <= max(1, len(self.states()) // 2)
+            part = self.health.max_ejected
+            most = max(1, math.floor(len(self.states()) * part)) if part else 0
+            assert self.ejected() <= most
 
     @rule()
     def select(self) -> None:
@@ -64,7 +76,7 @@ class Life(RuleBasedStateMachine):
         except NoBackendsAvailable:
             assert all(state.is_draining for state in self.states())
         else:
-            assert selection.backend.url in usable or not usable
+            assert self.may_use(selection.backend.url, usable)
             self.held.append(selection)
 
     @precondition(lambda self: self.held)
@@ -106,6 +118,15 @@ class Life(RuleBasedStateMachine):
     def drop(self, data: st.DataObject) -> None:
         self.take(data)
 
+    @rule(url=st.sampled_from(URLS), outcomes=st.lists(st.sampled_from(ANSWERS)))
+    def answer_often(self, url: str, outcomes: list[Outcome]) -> None:
+        others = [one for one in self.service.backends if one.url != url]
+        for outcome in outcomes:
+            with contextlib.suppress(NoBackendsAvailable):
+                selection = self.service.select(exclude=others)
+                advance(self.service, 0.001)
+                self.finish(selection, outcome)
+
     @rule(url=st.sampled_from(URLS))
     def add(self, url: str) -> None:
         self.service.add_backend(url)
@@ -136,6 +157,18 @@ class Life(RuleBasedStateMachine):
         advance(self.service, seconds)
 
     @invariant()
+    def somebody_can_be_selected(self) -> None:
+        if any(not state.is_draining for state in self.states()):
+            self.service.select().cancel()
+
+    @invariant()
+    def counts_are_no_less_than_nothing(self) -> None:
+        now = self.service.core.clock.monotonic()
+        for state in self.states():
+            assert 0 <= state.misses <= state.total - state.in_flight
+            assert 0.1 <= self.service.core._ramps.share(state, now) <= 1
+
+    @invariant()
     def accounts_are_right(self) -> None:
         here = set(map(id, self.states()))
         expected = sum(id(selection.state) in here for selection in self.held)
@@ -156,8 +189,49 @@ class Life(RuleBasedStateMachine):
         assert in_flight(self.service) == 0
 
 
+class LifeWithAllRules(Life):
+    """The same, with every rule that ejects at a threshold that is soon reached."""
+
+    health = HealthPolicy(
+        consecutive_failures=3,
+        consecutive_local_failures=2,
+        failure_ratio=0.3,
+        failure_min_requests=4,
+        success_rate_deviations=0.5,
+        latency_factor=1.5,
+        comparison_min_requests=2,
+        comparison_min_backends=2,
+        max_ejected=0.7,
+    )
+
+
+class LifeWithoutEjections(Life):
+    """The same, with nobody to be ejected on soft evidence."""
+
+    health = HealthPolicy(max_ejected=0, failure_min_requests=3)
+
+
+class LifeInPanics(LifeWithAllRules):
+    """The same, with panics that begin early."""
+
+    health = dataclasses.replace(LifeWithAllRules.health, panic_threshold=0.6)
+
+    def may_use(self, url: str, usable: set[str]) -> bool:
+        here = sum(not state.is_draining for state in self.states())
+        return url in usable or len(usable) < 0.6 * here
+
+
 TestLife = Life.TestCase
-TestLife.settings = settings(max_examples=60, stateful_step_count=40)
+TestLifeWithAllRules = LifeWithAllRules.TestCase
+TestLifeWithoutEjections = LifeWithoutEjections.TestCase
+TestLifeInPanics = LifeInPanics.TestCase
+for case in (
+    TestLife,
+    TestLifeWithAllRules,
+    TestLifeWithoutEjections,
+    TestLifeInPanics,
+):
+    case.settings = settings(max_examples=40, stateful_step_count=40)
 
 
 def test_one_lock_serves_many_threads() -> None:

@@ -148,7 +148,11 @@ def test_refused_trial_ejects_again_for_longer() -> None:
 
     select_only(service, A).release(outcome=REFUSED)
 
-    assert heard == [events.BackendEjected] * 2
+    assert heard == [
+        events.BackendEjected,
+        events.BackendOnTrial,
+        events.BackendEjected,
+    ]
     assert 1.6 <= (stats_of(service, A).returns_in or 0) <= 2.4
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 import random
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbtransport import ConfigurationError, HealthPolicy
+from lbtransport import HealthPolicy
 from lbtransport.health.circuit import Circuit, Fading, ejection_time
 
 POLICY = HealthPolicy()
@@ -149,38 +148,3 @@ def test_fading_count_forgets_between_additions() -> None:
     count.add(100.0 + 2 * math.log(2))
 
     assert count.at(100.0 + 2 * math.log(2)) == pytest.approx(1.5)
-
-
-# The policy
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        {"consecutive_failures": 0},
-        {"consecutive_failures": 2.5},
-        {"consecutive_failures": True},
-        {"base_ejection_time": 0},
-        {"base_ejection_time": -1},
-        {"base_ejection_time": float("nan")},
-        {"max_ejection_time": 0.5},
-        {"max_ejection_time": float("inf")},
-        {"max_ejected": 1.1},
-        {"max_ejected": -0.1},
-        {"max_ejected": "half"},
-    ],
-)
-def test_policy_out_of_range_is_refused(values: dict[str, Any]) -> None:
-    (name,) = values
-
-    with pytest.raises(ConfigurationError, match=f"{name}="):
-        HealthPolicy(**values)
-
-
-def test_refusal_names_the_limits() -> None:
-    with pytest.raises(ConfigurationError) as refusal:
-        HealthPolicy(max_ejected=2)
-
-    assert str(refusal.value) == (
-        "max_ejected=2: give a part of the backends of at least 0 and at most 1"
-    )

@@ -13,6 +13,7 @@ from anyio.lowlevel import checkpoint
 from lbtransport import (
     Backend,
     ConfigurationError,
+    HealthPolicy,
     LoadBalancer,
     NoBackendsAvailable,
     RetryPolicy,
@@ -249,3 +250,40 @@ def test_tenacity_object_of_ones_own_may_answer_in_the_end() -> None:
     )
 
     assert make_service(retry=own).execute(refuse) == "nobody"
+
+
+@pytest.mark.parametrize(("status", "failures"), [(429, 1), (500, 0)])
+def test_status_in_an_error_counts_by_the_policy(status: int, failures: int) -> None:
+    service = make_service([A], health=HealthPolicy(failure_statuses={429}))
+
+    def ask(backend: Backend) -> None:
+        request = httpx.Request("GET", backend.url)
+        httpx.Response(status, request=request).raise_for_status()
+
+    with pytest.raises(httpx.HTTPStatusError):
+        service.execute(ask)
+
+    assert stats_of(service, A).failures == failures
+
+
+def test_result_is_judged_by_a_function_of_the_users() -> None:
+    rules = HealthPolicy(is_failure=lambda result: result == "sick")
+    service = make_service([A], health=rules)
+
+    service.execute(lambda backend: "well")
+    assert service.execute(lambda backend: "sick") == "sick"
+
+    assert stats_of(service, A).failures == 1
+
+
+async def test_awaited_result_is_judged_by_a_function_of_the_users() -> None:
+    rules = HealthPolicy(is_failure=lambda result: result == "sick")
+    service = make_service([A], health=rules)
+
+    async def ask(backend: Backend) -> str:
+        await checkpoint()
+        return "sick"
+
+    assert await service.execute_async(ask) == "sick"
+
+    assert stats_of(service, A).failures == 1

@@ -34,8 +34,9 @@ PUBLIC = {
     "lbtransport.config": "ServiceConfig",
     "lbtransport.events": """
         AttemptHedged AttemptRetried BackendAdded BackendDraining BackendEjected
-        BackendFailing BackendMarked BackendRecovered BackendRemoved BackendReturned
-        BackendThrottled Event PanicEntered PanicLeft RetryBudgetExhausted
+        BackendFailing BackendMarked BackendOnTrial BackendRecovered BackendRemoved
+        BackendReturned BackendThrottled CertificatesRefused Event PanicEntered PanicLeft
+        RetryBudgetExhausted
     """,
     "lbtransport.health": "HealthPolicy",
     "lbtransport.httpx": TRANSPORTS,

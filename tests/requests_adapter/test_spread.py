@@ -8,6 +8,7 @@ import threading
 import pytest
 import requests
 
+from lbtransport import HealthPolicy
 from lbtransport._clock import ManualClock, SystemClock
 from tests.conftest import ServerStarter
 from tests.requests_adapter.conftest import Balance
@@ -46,7 +47,10 @@ def test_no_caller_sees_a_backend_die_and_return(
 ) -> None:
     clock = ManualClock()
     service = orders_at(
-        *[server.url for server in three_servers], strategy="round_robin", clock=clock
+        *[server.url for server in three_servers],
+        strategy="round_robin",
+        health=HealthPolicy(slow_start=0),
+        clock=clock,
     )
     client = balance(service)
     mortal = three_servers[1]

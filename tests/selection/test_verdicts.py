@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
 
-from lbtransport import Outcome
+from lbtransport import HealthPolicy, Outcome
 from tests.core_kit import CUT, STATUS_500, A, make_service, stats_of
 
 
@@ -38,3 +39,14 @@ def test_cut_body_counts_after_good_headers(headers: Outcome | None) -> None:
     selection.release(outcome=CUT)
 
     assert stats_of(service, A).failures == 1
+
+
+@pytest.mark.parametrize(("status", "failures"), [(429, 1), (500, 0)])
+def test_status_in_an_error_counts_by_the_policy(status: int, failures: int) -> None:
+    service = make_service([A], health=HealthPolicy(failure_statuses={429}))
+    response = httpx.Response(status, request=httpx.Request("GET", A))
+
+    with pytest.raises(httpx.HTTPStatusError), service.select():
+        response.raise_for_status()
+
+    assert stats_of(service, A).failures == failures

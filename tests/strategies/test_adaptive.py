@@ -33,7 +33,7 @@ from tests.core_kit import (
 from tests.strategies.kit import idle_shares
 
 MEMORY, PRIOR = 10.0, 2.0
-NEVER_EJECT = HealthPolicy(consecutive_failures=1000)
+NEVER_EJECT = HealthPolicy(consecutive_failures=0, failure_ratio=0)
 
 
 def record_of(service: LoadBalancer, url: str) -> Record:
@@ -88,7 +88,7 @@ def test_what_is_not_heard_of_is_believed_to_be_like_the_others() -> None:
 
 
 def test_units_that_grew_for_long_are_started_anew() -> None:
-    service = known((A, 1.0), (B, 0.1))
+    service = known((A, 1.0), (B, 0.1), health=NEVER_EJECT)
     strategy: Any = service.core._strategy
     landmark = strategy._landmark
     for _ in range(2000):

@@ -6,6 +6,7 @@ import random
 import threading
 from collections import Counter
 
+from lbtransport import HealthPolicy
 from lbtransport.strategies import Candidates
 from lbtransport.strategies.round_robin import RoundRobin
 from tests.core_kit import make_service
@@ -35,7 +36,9 @@ def test_round_robin_goes_on_when_candidates_change() -> None:
 def test_round_robin_begins_elsewhere_in_each_balancer() -> None:
     firsts = set()
     for seed in range(30):
-        service = make_service(strategy="round_robin")
+        service = make_service(
+            strategy="round_robin", health=HealthPolicy(slow_start=0)
+        )
         core = service.core
         core.rng.seed(seed)
         service.update_backends(service.backends[:2])

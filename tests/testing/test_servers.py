@@ -25,6 +25,7 @@ from lbtransport.testing import (
     WarmUp,
     simulate,
 )
+from lbtransport.testing._simulation import NEVER_EJECT
 from lbtransport.testing.faults import Fault
 
 CALM = Scenario(
@@ -38,13 +39,16 @@ CALM = Scenario(
 )
 
 
+PLAIN = dataclasses.replace(NEVER_EJECT, slow_start=0)
+
+
 def run(
     *faults: Fault, strategy: str = "round_robin", servers: int = 1, **changes: Any
 ) -> Result:
     scenario = dataclasses.replace(
         CALM, servers=[Server(slots=1)] * servers, faults=faults, **changes
     )
-    return simulate(scenario, strategy, health=False)
+    return simulate(scenario, strategy, health=PLAIN)
 
 
 def test_without_faults_each_request_takes_its_service_time() -> None:

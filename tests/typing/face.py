@@ -201,6 +201,7 @@ def stats(orders: LoadBalancer) -> None:
         assert_type(one.returns_in, float | None)
         assert_type(one.last_used, float | None)
         assert_type(one.share, float)
+        assert_type(one.slow_start, float)
 
 
 def subscribing(orders: LoadBalancer) -> None:
@@ -228,6 +229,8 @@ def subscribing(orders: LoadBalancer) -> None:
                 | events.BackendRecovered()
                 | events.BackendDraining()
             ):
+                assert_type(event.backend, Backend)
+            case events.BackendOnTrial() | events.CertificatesRefused():
                 assert_type(event.backend, Backend)
             case _:
                 assert_type(

@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass, field
 
 from lbtransport import HealthPolicy, Outcome
-from lbtransport._types import Fault
+from lbtransport._types import Fault, Verdict
 from lbtransport._types.outcome import FAULTS
 from lbtransport.health.circuit import Circuit
 from lbtransport.health.detector import Change, Detector, Fleet
@@ -17,17 +17,23 @@ WRONG_CERTIFICATE = FAULTS[Fault.CERTIFICATE]
 
 @dataclass(eq=False)
 class Peer:
-    """A backend that is nothing but its circuit."""
+    """A backend that is nothing but its health."""
 
     circuit: Circuit = field(default_factory=Circuit)
+    latency: float | None = None
+    successes: int = 0
 
 
 class Room:
     """A detector, backends for it to judge, and a clock."""
 
     def __init__(self, members: int = 3, **policy: float) -> None:
-        self.detector = Detector(HealthPolicy(**policy), random.Random(7))  # type: ignore[arg-type]  # an int where one is asked for
         self.peers = [Peer() for _ in range(members)]
+        self.detector = Detector(
+            HealthPolicy(**policy),  # type: ignore[arg-type]  # an int where one is asked for
+            random.Random(7),
+            self.peers,
+        )
         self.now = 100.0
 
     @property
@@ -56,8 +62,13 @@ class Room:
         """Record what a request came to that took `step` seconds."""
         started = self.now if started_at is None else started_at
         self.now += step
+        peer = self.peers[number]
+        if self.now >= self.detector.turns_at:
+            self.detector.pass_time(self.now, self.fleet)
+        if outcome.health is Verdict.SUCCESS:
+            peer.successes += 1
         return self.detector.record(
-            self.circuits[number],
+            peer,
             outcome,
             started_at=started,
             is_trial=is_trial,

@@ -12,7 +12,15 @@ from tests.health.detector.kit import Room
 
 @pytest.mark.parametrize(
     ("members", "part", "most"),
-    [(2, 0.5, 1), (3, 0.5, 1), (4, 0.5, 2), (5, 0.5, 2), (10, 0.3, 3), (4, 0.0, 1)],
+    [
+        (2, 0.5, 1),
+        (3, 0.5, 1),
+        (4, 0.5, 2),
+        (5, 0.5, 2),
+        (10, 0.3, 3),
+        (4, 0.0, 0),
+        (2, 0.01, 1),
+    ],
 )
 def test_soft_evidence_ejects_a_part_at_most(
     members: int, part: float, most: int
