@@ -145,6 +145,7 @@ class Course:
         outcome = attempt.outcome
         now = self._balancer.clock.monotonic()
         self._standing.has_untried = self._balancer.has_untried(self._tried)
+        self._standing.is_stale = outcome.fault is Fault.STALE
         self._standing.retry_after = self._throttled_for(outcome, now)
         self._standing.remaining = ends_at - now
         self._may_overrule_evidence = outcome.is_unsent

@@ -26,8 +26,8 @@ from tenacity.wait import wait_base
 
 from lbtransport._errors import ConfigurationError
 from lbtransport._tenacity import adopt, last_outcome
-from lbtransport._types import Outcome, Repeat
-from lbtransport._validation import check_integer, check_number
+from lbtransport._types import Fault, Outcome, Repeat
+from lbtransport._validation import check_integer, check_number, check_type
 
 if TYPE_CHECKING:
     from random import Random
@@ -56,6 +56,9 @@ class RetryPolicy:
         statuses: Statuses after which an idempotent request is repeated.
         methods: Methods that are idempotent: repeating one is the same as sending it
             once (RFC 9110, 9.2.2, and QUERY).
+        repeat_stale: Whether a request of any method is repeated that met a kept
+            connection which the server had closed.  The server hardly ever acted on
+            it, but nobody can know.
         min_wait: Seconds of the first backoff, once no untried backend is left.
             While one is left there is no wait.
         max_wait: Seconds that no backoff exceeds; each is drawn between 0 and its
@@ -78,6 +81,7 @@ class RetryPolicy:
     attempts: int = 3
     statuses: Collection[int] = _GATEWAY_STATUSES
     methods: Collection[str] = IDEMPOTENT_METHODS
+    repeat_stale: bool = False
     min_wait: float = 0.025
     max_wait: float = 1.0
     budget_ratio: float | None = 0.2
@@ -91,6 +95,7 @@ class RetryPolicy:
         check_integer("attempts", self.attempts, least=1)
         for status in self.statuses:
             check_integer("statuses", status, least=400, most=599)
+        check_type("repeat_stale", self.repeat_stale, bool, "give True or False")
         check_number("min_wait", self.min_wait, unit="seconds")
         check_number("max_wait", self.max_wait, least=self.min_wait, unit="seconds")
         if self.budget_ratio is not None:
@@ -136,6 +141,7 @@ class Standing:
     Attributes:
         rng: The source of chance.
         has_untried: Whether a candidate is left that was not tried.
+        is_stale: Whether only a connection failed, and another will do.
         retry_after: Seconds until a backend may be asked, if the last one asked to be
             left alone.
         remaining: Seconds that are left of the deadline.
@@ -143,6 +149,7 @@ class Standing:
 
     rng: Random
     has_untried: bool = True
+    is_stale: bool = False
     retry_after: float = 0.0
     remaining: float = float("inf")
 
@@ -158,7 +165,7 @@ class wait_untried(wait_base):  # noqa: N801 - as tenacity names its own
     def __call__(self, retry_state: tenacity.RetryCallState) -> float:
         """Return seconds to wait before the next attempt."""
         standing: Standing = retry_state.args[0]
-        if standing.has_untried:
+        if standing.has_untried or standing.is_stale:
             return 0.0
         doublings = min(retry_state.attempt_number - 1, 64)
         limit = min(self.maximum, self.minimum * 2.0**doublings)
@@ -213,7 +220,11 @@ class Plan:
         """
         if self.is_final(outcome):
             return False
-        if outcome.repeat is not Repeat.ANY and not self.is_idempotent(request):
+        if not (
+            outcome.repeat is Repeat.ANY
+            or self.is_idempotent(request)
+            or self._takes_the_risk(outcome, request)
+        ):
             return False
         return request.can_replay()
 
@@ -221,6 +232,12 @@ class Plan:
         """Tell whether sending a request twice is the same as sending it once."""
         declared = request.is_declared_idempotent
         return request.method in self.policy.methods if declared is None else declared
+
+    def _takes_the_risk(self, outcome: Outcome, request: Repeatable) -> bool:
+        """Tell whether a request that hardly ever got through may be sent again."""
+        is_stale = outcome.fault is Fault.STALE
+        is_undeclared = request.is_declared_idempotent is None
+        return is_stale and is_undeclared and self.policy.repeat_stale
 
 
 def make_plan(retry: Retry) -> Plan:

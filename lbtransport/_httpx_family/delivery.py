@@ -13,13 +13,14 @@ from typing import Any, ClassVar, Self
 from lbtransport._balancer import Balancer
 from lbtransport._httpx_family.flavour import Flavour
 from lbtransport._httpx_family.routes import Route, Routes
+from lbtransport._httpx_family.stages import is_stale
 from lbtransport._httpx_family.view import FamilyView
 from lbtransport._key_search import find_key
 from lbtransport._options import Options, current_options
 from lbtransport._selection import Selection
-from lbtransport._types import Backend, Outcome
+from lbtransport._types import Backend, Fault, Outcome
 from lbtransport._types.exceptions import outcome_of_exception
-from lbtransport._types.outcome import NEUTRAL, SUCCESS
+from lbtransport._types.outcome import FAULTS, NEUTRAL, SUCCESS
 from lbtransport.load_balancer import LoadBalancer
 from lbtransport.retry import Plan
 
@@ -128,7 +129,10 @@ class _Delivery:
             return NEUTRAL
         if self.route is not None and self.route.pool.is_left:
             return NEUTRAL  # he closed the connection
-        return outcome_of_exception(error)
+        outcome = outcome_of_exception(error)
+        if outcome.fault is Fault.DISCONNECT and is_stale(error):
+            return FAULTS[Fault.STALE]
+        return outcome
 
     def can_race(self) -> bool:
         """Tell whether the body can be sent twice at the same time."""

@@ -22,24 +22,15 @@ from lbtransport._requests.pools import StaleConnectionError
 from lbtransport._requests.routes import Routes
 from lbtransport._requests.view import PreparedView
 from lbtransport._requests.wire import Origin, address, capped
-from lbtransport._types import Backend, Fault, Outcome, Repeat, Verdict
+from lbtransport._types import Backend, Fault, Outcome
 from lbtransport._types.exceptions import outcome_of_exception
-from lbtransport._types.outcome import NEUTRAL, SUCCESS
+from lbtransport._types.outcome import FAULTS, NEUTRAL, SUCCESS
 from lbtransport.load_balancer import LoadBalancer
 
 # A discarded answer up to this size is read to its end, which keeps its connection;
 # it came with its headers, as good as always.
 _SMALL = 8192  # bytes
 _BRIEFLY = 0.1  # seconds
-
-# The request may have got through all the same, so it is repeated as any other.
-_STALE = Outcome(
-    Verdict.NEUTRAL,
-    "stale connection",
-    Fault.DISCONNECT,
-    sample=False,
-    repeat=Repeat.IDEMPOTENT,
-)
 
 
 class Delivery:
@@ -162,7 +153,7 @@ class Delivery:
         if is_local or (self._once is not None and self._once.has_raised(error)):
             return NEUTRAL
         if error.args and isinstance(error.args[0], StaleConnectionError):
-            return _STALE
+            return FAULTS[Fault.STALE]
         return outcome_of_exception(error)
 
     def can_race(self) -> bool:

@@ -19,6 +19,7 @@ class Stage(Enum):
 
     NOT_CONNECTED = "not connected"  # no byte of the request was sent
     REFUSED = "refused"  # sent, and the server says that it did nothing with it
+    STALE = "stale"  # sent on a kept connection that the server had closed
     SENT = "sent"  # perhaps in part, and perhaps acted upon
     ANSWERED = "answered"  # the headers came
     UNKNOWN = "unknown"
@@ -31,6 +32,7 @@ _STAGE_OF_FAULT = {
     Fault.CERTIFICATE: Stage.NOT_CONNECTED,
     Fault.POOL: Stage.NOT_CONNECTED,
     Fault.UNPROCESSED: Stage.REFUSED,
+    Fault.STALE: Stage.STALE,
     Fault.GOING_AWAY: Stage.SENT,
     Fault.RESPONSE_TIMEOUT: Stage.SENT,
     Fault.DISCONNECT: Stage.SENT,

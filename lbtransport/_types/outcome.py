@@ -50,6 +50,7 @@ class Fault(Enum):
     GOING_AWAY = "going away"  # in good order, with the request perhaps processed
     RESPONSE_TIMEOUT = "response timeout"
     DISCONNECT = "disconnected"  # before the first byte of an answer
+    STALE = "stale connection"  # the same, on one that had served before
     WRITE = "write"
     MALFORMED = "malformed response"
     BODY = "cut response body"
@@ -160,6 +161,9 @@ FAULTS: dict[Fault, Outcome] = {
         _blame(Fault.UNPROCESSED, Repeat.ANY, shared=True),
         _blame(Fault.RESPONSE_TIMEOUT, Repeat.IDEMPOTENT),
         _blame(Fault.DISCONNECT, Repeat.IDEMPOTENT),
+        # Both sides may close an idle connection at any time, also while a request is
+        # under way (RFC 9112, 9.3.1).  It may have got through all the same.
+        _excuse(Fault.STALE, Repeat.IDEMPOTENT),
         _blame(Fault.WRITE, Repeat.IDEMPOTENT),
         _blame(Fault.MALFORMED, Repeat.IDEMPOTENT),
         # The headers are with the caller by then: nobody can take them back.

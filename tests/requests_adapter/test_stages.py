@@ -11,17 +11,16 @@ import requests
 from urllib3 import HTTPSConnectionPool
 from urllib3.poolmanager import pool_classes_by_scheme
 
+from lbtransport import RetryPolicy
 from lbtransport._requests.pools import WatchedPool
 from tests.certificates import Authority
 from tests.conftest import ServerStarter
 from tests.requests_adapter.conftest import Balance
 from tests.requests_adapter.kit import DONE, InOrder, orders_at, outcomes_of
 from tests.servers import (
-    Answer,
     Handler,
     LoopbackServer,
-    Reply,
-    Request,
+    aging,
     close_without_answer,
     reset,
 )
@@ -58,20 +57,6 @@ def test_handshake_that_hangs_is_a_timeout_of_connecting(
         client.get("http://orders/", timeout=TIMEOUT)
 
 
-class Aging:
-    """Answers the first request of each connection, and fails all that follow."""
-
-    def __init__(self, later: Handler) -> None:
-        self._later = later
-        self._seen: set[int] = set()
-
-    def __call__(self, request: Request) -> Answer:
-        if request.connection in self._seen:
-            return self._later(request)
-        self._seen.add(request.connection)
-        return Reply(body=b"first")
-
-
 CLOSED = pytest.mark.parametrize("later", [close_without_answer, reset])
 
 
@@ -82,14 +67,14 @@ def test_connection_that_was_closed_under_its_second_request_blames_nobody(
     server: LoopbackServer,
     later: Handler,
 ) -> None:
-    aging = start_server(Aging(later))
-    service = orders_at(aging.url, server.url)
+    stale = start_server(aging(later))
+    service = orders_at(stale.url, server.url)
     client = balance(service)
 
     bodies = [client.get("http://orders/").text for _ in range(4)]
 
     assert bodies == ["first", "", "first", ""]
-    assert (len(aging.requests), aging.connections) == (4, 2)
+    assert (len(stale.requests), stale.connections) == (4, 2)
     assert outcomes_of(service) == (6, 0, 0)
 
 
@@ -100,8 +85,8 @@ def test_post_that_met_a_closing_connection_is_not_sent_twice(
     server: LoopbackServer,
     later: Handler,
 ) -> None:
-    aging = start_server(Aging(later))
-    service = orders_at(aging.url, server.url)
+    stale = start_server(aging(later))
+    service = orders_at(stale.url, server.url)
     client = balance(service)
     client.get("http://orders/")
 
@@ -111,6 +96,23 @@ def test_post_that_met_a_closing_connection_is_not_sent_twice(
     assert raised.type is requests.ConnectionError
     assert server.requests == []
     assert outcomes_of(service) == (2, 0, 0)
+
+
+@CLOSED
+def test_post_that_met_a_closing_connection_is_repeated_if_the_user_says_so(
+    balance: Balance,
+    start_server: ServerStarter,
+    server: LoopbackServer,
+    later: Handler,
+) -> None:
+    stale = start_server(aging(later))
+    policy = RetryPolicy(repeat_stale=True)
+    client = balance(orders_at(stale.url, server.url, retry=policy))
+    client.get("http://orders/")
+
+    client.post("http://orders/", data=b"note")
+
+    assert [request.body for request in server.requests] == [b"note"]
 
 
 def test_connection_that_is_seen_closed_before_it_is_used_is_opened_anew(

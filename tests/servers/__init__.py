@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from tests.servers.answers import (
     LATER,
+    aging,
     close_without_answer,
     echo,
     garbage,
@@ -51,6 +52,7 @@ __all__ = [
     "Piece",
     "Reply",
     "Request",
+    "aging",
     "close_without_answer",
     "echo",
     "garbage",

@@ -43,6 +43,19 @@ def in_turn(*handlers: Handler) -> Handler:
     return answer
 
 
+def aging(later: Handler) -> Handler:
+    """Answer the first request of each connection, and all that follow by `later`."""
+    seen: set[int] = set()
+
+    def answer(request: Request) -> Answer:
+        if request.connection in seen:
+            return later(request)
+        seen.add(request.connection)
+        return Reply(body=b"first")
+
+    return answer
+
+
 def echo(request: Request) -> Answer:
     """Answer with the request's own body."""
     return Reply(body=request.body)

@@ -26,6 +26,7 @@ BOTH = (Attempt(Backend(A), REFUSED, 0.0021), Attempt(Backend(B), SUCCESS, 0.25)
         (FAULTS[Fault.CERTIFICATE], Stage.NOT_CONNECTED),
         (FAULTS[Fault.POOL], Stage.NOT_CONNECTED),
         (FAULTS[Fault.UNPROCESSED], Stage.REFUSED),
+        (FAULTS[Fault.STALE], Stage.STALE),
         (FAULTS[Fault.RESPONSE_TIMEOUT], Stage.SENT),
         (FAULTS[Fault.PROXY], Stage.UNKNOWN),
         (NEUTRAL, Stage.UNKNOWN),

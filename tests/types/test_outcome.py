@@ -26,6 +26,7 @@ def test_every_fault_has_an_outcome_that_names_it(fault: Fault) -> None:
         (Fault.CERTIFICATE, Verdict.FAILURE, Repeat.ANY),
         (Fault.RESPONSE_TIMEOUT, Verdict.FAILURE, Repeat.IDEMPOTENT),
         (Fault.DISCONNECT, Verdict.FAILURE, Repeat.IDEMPOTENT),
+        (Fault.STALE, Verdict.NEUTRAL, Repeat.IDEMPOTENT),
         (Fault.WRITE, Verdict.FAILURE, Repeat.IDEMPOTENT),
         (Fault.MALFORMED, Verdict.FAILURE, Repeat.IDEMPOTENT),
         (Fault.BODY, Verdict.FAILURE, Repeat.NEVER),
