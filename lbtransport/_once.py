@@ -24,6 +24,10 @@ class Once:
         self._error: Exception | None = None
         self.is_touched = False
 
+    def can_begin_again(self) -> bool:
+        """Tell whether it can be sent, whole; a file is put back to where it began."""
+        return not self.is_touched
+
     def has_raised(self, error: Exception) -> bool:
         """Tell whether it was the body itself that raised an error."""
         return self._error is not None and is_caused_by(error, self._error)

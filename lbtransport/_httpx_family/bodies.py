@@ -22,7 +22,6 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from typing import Any, Protocol
 
-from lbtransport._once import Once
 from lbtransport._selection import Selection
 from lbtransport._types import Outcome
 from lbtransport._types.exceptions import outcome_of_body_error
@@ -218,22 +217,3 @@ class AsyncBody(_Body):
             self._leave_owner()
         if self._litter:
             await self._litter.sweep_async()
-
-
-class TouchedSyncStream(Once):
-    """For a synchronous client."""
-
-    def __iter__(self) -> Iterator[bytes]:
-        """Yield the chunks."""
-        with self._touch():
-            yield from self._body
-
-
-class TouchedAsyncStream(Once):
-    """For an asynchronous client."""
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        """Yield the chunks."""
-        with self._touch():
-            async for chunk in self._body:
-                yield chunk

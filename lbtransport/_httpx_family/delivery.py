@@ -14,6 +14,7 @@ from lbtransport._balancer import Balancer
 from lbtransport._httpx_family.flavour import Flavour
 from lbtransport._httpx_family.routes import Route, Routes
 from lbtransport._httpx_family.stages import is_stale
+from lbtransport._httpx_family.uploads import is_replayable
 from lbtransport._httpx_family.view import FamilyView
 from lbtransport._key_search import find_key
 from lbtransport._options import Options, current_options
@@ -107,7 +108,7 @@ class _Delivery:
 
     def can_replay(self) -> bool:
         """Tell whether the body can be sent, whole, once more."""
-        return self._body is None or not self._body.is_touched
+        return self._body is None or self._body.can_begin_again()
 
     def outcome_of(self, response: Any, balancer: Balancer) -> Outcome:
         """Return what the headers say of the backend."""
@@ -284,25 +285,6 @@ class AsyncDelivery(_Delivery):
             await response.aclose()
         finally:
             self.leave_pool()
-
-
-def is_replayable(hx: Any, stream: Any) -> bool:
-    """Tell whether a request's body gives the same bytes each time it is iterated.
-
-    Bytes, forms and JSON do.
-    A multipart form does if its files can be rewound; what it keeps them in is private,
-    so where that is not found it counts as sendable once.
-    """
-    if isinstance(stream, hx.ByteStream):
-        return True
-    fields = getattr(stream, "fields", None)
-    if fields is None or type(stream).__name__ != "MultipartStream":
-        return False
-    files = [field.file for field in fields if hasattr(field, "file")]
-    return all(
-        isinstance(file, (bytes, str)) or getattr(file, "seekable", bool)()
-        for file in files
-    )
 
 
 def _capped(timeouts: Any, most: float) -> dict[str, float]:

@@ -6,12 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from lbtransport._httpx_family.bodies import (
-    AsyncBody,
-    SyncBody,
-    TouchedAsyncStream,
-    TouchedSyncStream,
-)
+from lbtransport._httpx_family.bodies import AsyncBody, SyncBody
+from lbtransport._httpx_family.uploads import TouchedAsyncStream, TouchedSyncStream
 
 # Makes a request: method, URL, headers (copied), body, extensions (kept).
 MakeRequest: TypeAlias = Callable[[str, Any, Any, Any, dict[str, Any]], Any]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -151,13 +152,63 @@ async def test_stream_of_the_callers_own_is_sent_once(
 
 
 @pytest.mark.parametrize("kind", SYNC_KINDS, indirect=True, ids=str)
-async def test_open_file_as_a_body_is_sent_once(
+async def test_open_file_as_a_body_is_rewound(
+    kind: Kind, start_server: ServerStarter, tmp_path: Path
+) -> None:
+    first, second = start_server(reply(503)), start_server()
+    path = tmp_path / "body"
+    path.write_bytes(b"content")
+
+    async with kind.connect(orders_at(first.url, second.url)) as client:
+        with path.open("rb") as file:
+            await done(client.put(URL, content=file))
+
+    assert [request.body for request in first.requests] == [b"content"]
+    assert [request.body for request in second.requests] == [b"content"]
+
+
+@pytest.mark.parametrize("kind", SYNC_KINDS, indirect=True, ids=str)
+async def test_file_is_rewound_to_where_it_began(
     kind: Kind, start_server: ServerStarter
+) -> None:
+    first, second = start_server(reply(503)), start_server()
+    file = io.BytesIO(b"not this, but this")
+    file.seek(len(b"not this, "))
+
+    async with kind.connect(orders_at(first.url, second.url)) as client:
+        # httpx counts the whole file; what is sent is what is left of it.
+        headers = {"Content-Length": "8"}
+        await done(client.put(URL, content=file, headers=headers))
+
+    assert [request.body for request in first.requests] == [b"but this"]
+    assert [request.body for request in second.requests] == [b"but this"]
+
+
+class _ReadOnce(io.BytesIO):
+    """A file that cannot go back once it was read, though it said where it began."""
+
+    was_read = False
+
+    def read(self, size: int | None = -1) -> bytes:
+        self.was_read = True
+        return super().read(size)
+
+    def seek(self, position: int, whence: int = 0) -> int:
+        if self.was_read:
+            raise io.UnsupportedOperation("seek")
+        return super().seek(position, whence)
+
+
+@pytest.mark.parametrize("make", [_Pipe, lambda: _ReadOnce(b"content")])
+@pytest.mark.parametrize("kind", SYNC_KINDS, indirect=True, ids=str)
+async def test_file_as_a_body_that_cannot_be_rewound_is_sent_once(
+    kind: Kind, start_server: ServerStarter, make: Any
 ) -> None:
     first, second = start_server(reply(503, b"busy")), start_server()
 
     async with kind.connect(orders_at(first.url, second.url)) as client:
-        response = await done(client.put(URL, content=io.BytesIO(b"content")))
+        headers = {"Transfer-Encoding": "chunked"}
+        response = await done(client.put(URL, content=make(), headers=headers))
 
     assert response.text == "busy"
     assert second.requests == []
