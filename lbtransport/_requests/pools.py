@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import math
 import queue
+import traceback
 from contextlib import suppress
 from dataclasses import dataclass
 from http.client import RemoteDisconnected
@@ -131,7 +132,7 @@ class WatchedPool(HTTPConnectionPool):
         try:
             return super()._make_request(conn, *args, **kwargs)
         except (RemoteDisconnected, ConnectionError) as error:
-            if getattr(conn, "lbtransport_is_reused", False):
+            if getattr(conn, "lbtransport_is_reused", False) and _is_unanswered(error):
                 # As urllib3 would word it.
                 raise StaleConnectionError("Connection aborted.", error) from error
             raise
@@ -152,6 +153,16 @@ class WatchedTlsPool(WatchedPool, HTTPSConnectionPool):
             raise ConnectTimeoutError(
                 conn, f"the TLS handshake with {self.host} timed out"
             ) from error
+
+
+def _is_unanswered(error: BaseException) -> bool:
+    """Tell whether not even the first line of an answer had come.
+
+    Whoever begins to answer acts on the request.  Only the standard library knows, in
+    the traceback; where its names move, no connection counts as stale.
+    """
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(frame.f_code.co_name == "_read_status" for frame, _ in frames)
 
 
 _WATCHED = {HTTPConnectionPool: WatchedPool, HTTPSConnectionPool: WatchedTlsPool}

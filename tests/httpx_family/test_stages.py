@@ -11,14 +11,12 @@ from lbtransport._httpx_family import stages
 from tests.conftest import ServerStarter
 from tests.httpx_family.kinds import Kind, done, orders_at, outcomes_of
 from tests.servers import (
-    Answer,
-    Fate,
     Handler,
     LoopbackServer,
-    Request,
     aging,
     close_without_answer,
     reset,
+    reset_in_headers,
     truncated_headers,
 )
 
@@ -101,11 +99,7 @@ async def test_post_that_may_not_be_repeated_is_not_even_so(
     assert server.requests == []
 
 
-def _break_off(_: Request) -> Answer:
-    return [b"HTTP/1.1 200 OK\r\nContent-Le", Fate.RESET]
-
-
-@pytest.mark.parametrize("later", [truncated_headers, _break_off])
+@pytest.mark.parametrize("later", [truncated_headers, reset_in_headers])
 async def test_kept_connection_that_breaks_in_its_answer_is_the_backends_fault(
     kind: Kind, start_server: ServerStarter, server: LoopbackServer, later: Handler
 ) -> None:

@@ -63,6 +63,18 @@ def test_a_file_is_rewound_to_where_it_began(
     assert _received(tired) == _received(server) == [b"but this"]
 
 
+def test_a_text_file_is_rewound_too(
+    balance: Balance, tired: LoopbackServer, server: LoopbackServer
+) -> None:
+    file = io.StringIO("first line\nand the rest")
+    file.readline()
+    client = balance(tired.url, server.url)
+
+    client.put("http://orders/", data=file)
+
+    assert _received(tired) == _received(server) == [b"and the rest"]
+
+
 class ReadOnce(io.BytesIO):
     """A file that cannot go back once it was read, though it said where it began."""
 

@@ -23,6 +23,7 @@ from tests.servers import (
     aging,
     close_without_answer,
     reset,
+    reset_in_headers,
 )
 
 TIMEOUT = (0.2, 0.2)  # seconds, to connect and to wait; nothing here takes any
@@ -113,6 +114,21 @@ def test_post_that_met_a_closing_connection_is_repeated_if_the_user_says_so(
     client.post("http://orders/", data=b"note")
 
     assert [request.body for request in server.requests] == [b"note"]
+
+
+def test_kept_connection_that_breaks_in_its_answer_is_the_backends_fault(
+    balance: Balance, start_server: ServerStarter, server: LoopbackServer
+) -> None:
+    breaking = start_server(aging(reset_in_headers))
+    service = orders_at(breaking.url, server.url, retry=RetryPolicy(repeat_stale=True))
+    client = balance(service)
+    client.get("http://orders/")
+
+    with pytest.raises(requests.ConnectionError):
+        client.post("http://orders/", data=b"pay")
+
+    assert server.requests == []
+    assert outcomes_of(service) == (2, 1, 0)
 
 
 def test_connection_that_is_seen_closed_before_it_is_used_is_opened_anew(

@@ -91,6 +91,11 @@ def truncated_headers(_: Request) -> Answer:
     return [b"HTTP/1.1 200 OK\r\nContent-Le"]
 
 
+def reset_in_headers(_: Request) -> Answer:
+    """Reset the connection in the middle of a header."""
+    return [b"HTTP/1.1 200 OK\r\nContent-Le", Fate.RESET]
+
+
 def garbage(_: Request) -> Answer:
     """Answer with what is not HTTP."""
     return [b"\x15\x03\x01\x00\x02\x02\x50 this is not HTTP\r\n\r\n"]
