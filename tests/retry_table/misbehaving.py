@@ -28,7 +28,7 @@ from tests.servers import (
     truncated_headers,
 )
 
-SHORT = 0.3  # seconds
+SHORT = 0.5  # seconds
 UNKNOWN_NAME = "nobody-knows.test"
 
 
@@ -103,7 +103,7 @@ VICES = {
         options=_on_accept(Fate.CLOSE), is_large=True
     ),
     "never reads it all": Vice(
-        options=_on_accept(Fate.HANG), is_large=True, patience=1.0
+        options=_on_accept(Fate.HANG), is_large=True, patience=4 * SHORT
     ),
     "reads and closes": Vice(close_without_answer),
     "reads and resets": Vice(reset),

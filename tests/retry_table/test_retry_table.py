@@ -19,7 +19,7 @@ from tests.retry_table.table import REFUSALS, REQUESTS, Line, Request, lines
 from tests.servers import PATIENCE, reply
 
 SMALL = b"the whole body"
-LARGE = SMALL * 400_000  # more than a socket's buffers hold, 4 MB at most
+LARGE = SMALL * 320_000  # more than a socket's buffers hold, 4 MB at most
 
 CASES = [
     pytest.param(line, ask, id=f"{name}-{line}")

@@ -64,10 +64,13 @@ class Wire:
         return found
 
     def _read_exactly(self, size: int) -> bytes:
-        while len(self._received) < size:
-            self._received += self.receive()
-        found, self._received = self._received[:size], self._received[size:]
-        return found
+        pieces, left = [self._received], size - len(self._received)
+        while left > 0:
+            pieces.append(self.receive())
+            left -= len(pieces[-1])
+        whole = b"".join(pieces)
+        self._received = whole[size:]
+        return whole[:size]
 
     def receive(self) -> bytes:
         """Return what comes next.
