@@ -12,7 +12,8 @@ from typing import Any, TypeAlias
 import anyio
 import requests
 
-from lbtransport import LoadBalancer
+from lbtransport import Attempt, LoadBalancer
+from lbtransport.requests import exchange
 from tests.certificates import Authority
 from tests.httpx_family.kinds import KINDS, Kind, done
 from tests.requests_adapter.kit import Balanced
@@ -51,11 +52,23 @@ class Order:
         return {"Idempotency-Key": "17"} if self.request.has_key else {}
 
 
-# Returns the class of an error, or the status and the text of a response.
-Ask: TypeAlias = Callable[[LoadBalancer, Order], str]
+@dataclass(frozen=True)
+class Got:
+    """What came of it.
+
+    Attributes:
+        what: The class of an error, or the status and the text of a response.
+        attempts: Those that it tells of; an error in a body tells of none.
+    """
+
+    what: str
+    attempts: tuple[Attempt, ...]
 
 
-def ask_by_requests(service: LoadBalancer, order: Order) -> str:
+Ask: TypeAlias = Callable[[LoadBalancer, Order], Got]
+
+
+def ask_by_requests(service: LoadBalancer, order: Order) -> Got:
     """Send one request with a session of requests."""
     content = order.content
     bodies: dict[str, Any] = {
@@ -78,16 +91,18 @@ def ask_by_requests(service: LoadBalancer, order: Order) -> str:
                 timeout=order.timeout,
             )
         except requests.RequestException as error:
-            return type(error).__name__
-    return f"{response.status_code} {response.text}".strip()
+            return _failed(error)
+        told = exchange(response)
+    assert told is not None
+    return Got(f"{response.status_code} {response.text}".strip(), told.attempts)
 
 
-def ask_by(kind: Kind, service: LoadBalancer, order: Order) -> str:
+def ask_by(kind: Kind, service: LoadBalancer, order: Order) -> Got:
     """Send one request with a client of the httpx family."""
     return anyio.run(_ask_by, kind, service, order, backend=kind.loop or "asyncio")
 
 
-async def _ask_by(kind: Kind, service: LoadBalancer, order: Order) -> str:
+async def _ask_by(kind: Kind, service: LoadBalancer, order: Order) -> Got:
     content = order.content
     bodies: dict[str, dict[str, Any]] = {
         "bytes": {"content": content},
@@ -112,8 +127,13 @@ async def _ask_by(kind: Kind, service: LoadBalancer, order: Order) -> str:
                 )
             )
         except kind.hx.HTTPError as error:
-            return type(error).__name__
-    return f"{response.status_code} {response.text}".strip()
+            return _failed(error)
+    told = response.extensions["lbtransport"]
+    return Got(f"{response.status_code} {response.text}".strip(), told.attempts)
+
+
+def _failed(error: Exception) -> Got:
+    return Got(type(error).__name__, getattr(error, "attempts", ()))
 
 
 def _halves(content: bytes) -> tuple[bytes, bytes]:

@@ -6,6 +6,7 @@ Each line holds for four requests (GET, PUT, POST, and POST with an Idempotency-
 each with three bodies (bytes, a file, and a generator, which can be sent only once).
 
 it read     how often the first server reads the request to its end
+stood       how far the first attempt had got, as `Attempt.stage` says
 repeated    which of the twelve the second server gets:
             any         all of them: not a byte of the body was touched
             replayable  those whose body can be sent again, whatever the method
@@ -20,45 +21,47 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lbtransport import Stage
+
 TABLE = """
-what the first server does       | it read | repeated   | it is  | requests              | httpx
----------------------------------|---------|------------|--------|-----------------------|---------------------
-refuses connections              | 0       | any        | blamed | ConnectionError       | ConnectError
-has a name that nobody knows     | 0       | any        | blamed | ConnectionError       | ConnectError
-never accepts                    | 0       | any        | blamed | ConnectTimeout        | ConnectTimeout
-is certified by nobody we know   | 0       | any        | blamed | SSLError              | ConnectError
-is certified for another name    | 0       | any        | blamed | SSLError              | ConnectError
-closes in the handshake          | 0       | any        | blamed | SSLError              | ConnectError
-hangs in the handshake           | 0       | any        | blamed | ConnectTimeout        | ConnectTimeout
-speaks TLS, and we do not        | 0       | idempotent | blamed | ConnectionError       | ReadError, RemoteProtocolError
-closes before it reads           | 0       | idempotent | blamed | ConnectionError       | ReadError, RemoteProtocolError
-closes before it reads it all    | 0       | idempotent | blamed | ConnectionError       | ReadError, RemoteProtocolError
-resets before it reads it all    | 1       | idempotent | blamed | ConnectionError       | ReadError, RemoteProtocolError
-never reads it all               | 0       | idempotent | blamed | ConnectionError       | WriteTimeout
-reads and closes                 | 1       | idempotent | blamed | ConnectionError       | RemoteProtocolError
-reads and resets                 | 1       | idempotent | blamed | ConnectionError       | ReadError
-reads and never answers          | 1       | idempotent | blamed | ReadTimeout           | ReadTimeout
-closed a connection that we kept | 1       | never      | fine   | 200 first             | 200 first
-closes one just as we use it     | 1       | idempotent | fine   | ConnectionError       | RemoteProtocolError
-resets one just as we use it     | 1       | idempotent | fine   | ConnectionError       | ReadError
-answers with garbage             | 1       | idempotent | blamed | ConnectionError       | RemoteProtocolError
-closes in its headers            | 1       | idempotent | blamed | -                     | RemoteProtocolError
-closes in its headers            | 1       | never      | fine   | 200                   | -
-closes in its body               | 1       | never      | blamed | ChunkedEncodingError  | RemoteProtocolError
-closes in a chunk                | 1       | never      | blamed | ChunkedEncodingError  | RemoteProtocolError
-resets in its body               | 1       | never      | blamed | ChunkedEncodingError  | ReadError
-stalls in its body               | 1       | never      | blamed | ConnectionError       | ReadTimeout
-sends what cannot be decoded     | 1       | never      | fine   | ContentDecodingError  | DecodingError
-answers 413 before it reads all  | 1       | never      | fine   | 413 first             | 413 first
-answers 404                      | 1       | never      | fine   | 404 first             | 404 first
-answers 429                      | 1       | never      | fine   | 429 first             | 429 first
-answers 429 with Retry-After     | 1       | replayable | fine   | 429 first             | 429 first
-answers 500                      | 1       | never      | blamed | 500 first             | 500 first
-answers 501                      | 1       | never      | fine   | 501 first             | 501 first
-answers 502                      | 1       | idempotent | blamed | 502 first             | 502 first
-answers 503                      | 1       | idempotent | blamed | 503 first             | 503 first
-answers 503 with Retry-After     | 1       | replayable | fine   | 503 first             | 503 first
-answers 504                      | 1       | idempotent | blamed | 504 first             | 504 first
+what the first server does       | it read | stood         | repeated   | it is  | requests              | httpx
+---------------------------------|---------|---------------|------------|--------|-----------------------|---------------------
+refuses connections              | 0       | not connected | any        | blamed | ConnectionError       | ConnectError
+has a name that nobody knows     | 0       | not connected | any        | blamed | ConnectionError       | ConnectError
+never accepts                    | 0       | not connected | any        | blamed | ConnectTimeout        | ConnectTimeout
+is certified by nobody we know   | 0       | not connected | any        | blamed | SSLError              | ConnectError
+is certified for another name    | 0       | not connected | any        | blamed | SSLError              | ConnectError
+closes in the handshake          | 0       | not connected | any        | blamed | SSLError              | ConnectError
+hangs in the handshake           | 0       | not connected | any        | blamed | ConnectTimeout        | ConnectTimeout
+speaks TLS, and we do not        | 0       | sent          | idempotent | blamed | ConnectionError       | ReadError, RemoteProtocolError
+closes before it reads           | 0       | sent          | idempotent | blamed | ConnectionError       | ReadError, RemoteProtocolError
+closes before it reads it all    | 0       | sent          | idempotent | blamed | ConnectionError       | ReadError, RemoteProtocolError
+resets before it reads it all    | 1       | sent          | idempotent | blamed | ConnectionError       | ReadError, RemoteProtocolError
+never reads it all               | 0       | sent          | idempotent | blamed | ConnectionError       | WriteTimeout
+reads and closes                 | 1       | sent          | idempotent | blamed | ConnectionError       | RemoteProtocolError
+reads and resets                 | 1       | sent          | idempotent | blamed | ConnectionError       | ReadError
+reads and never answers          | 1       | sent          | idempotent | blamed | ReadTimeout           | ReadTimeout
+closed a connection that we kept | 1       | answered      | never      | fine   | 200 first             | 200 first
+closes one just as we use it     | 1       | stale         | idempotent | fine   | ConnectionError       | RemoteProtocolError
+resets one just as we use it     | 1       | stale         | idempotent | fine   | ConnectionError       | ReadError
+answers with garbage             | 1       | sent          | idempotent | blamed | ConnectionError       | RemoteProtocolError
+closes in its headers            | 1       | sent          | idempotent | blamed | -                     | RemoteProtocolError
+closes in its headers            | 1       | answered      | never      | fine   | 200                   | -
+closes in its body               | 1       | answered      | never      | blamed | ChunkedEncodingError  | RemoteProtocolError
+closes in a chunk                | 1       | answered      | never      | blamed | ChunkedEncodingError  | RemoteProtocolError
+resets in its body               | 1       | answered      | never      | blamed | ChunkedEncodingError  | ReadError
+stalls in its body               | 1       | answered      | never      | blamed | ConnectionError       | ReadTimeout
+sends what cannot be decoded     | 1       | answered      | never      | fine   | ContentDecodingError  | DecodingError
+answers 413 before it reads all  | 1       | answered      | never      | fine   | 413 first             | 413 first
+answers 404                      | 1       | answered      | never      | fine   | 404 first             | 404 first
+answers 429                      | 1       | answered      | never      | fine   | 429 first             | 429 first
+answers 429 with Retry-After     | 1       | answered      | replayable | fine   | 429 first             | 429 first
+answers 500                      | 1       | answered      | never      | blamed | 500 first             | 500 first
+answers 501                      | 1       | answered      | never      | fine   | 501 first             | 501 first
+answers 502                      | 1       | answered      | idempotent | blamed | 502 first             | 502 first
+answers 503                      | 1       | answered      | idempotent | blamed | 503 first             | 503 first
+answers 503 with Retry-After     | 1       | answered      | replayable | fine   | 503 first             | 503 first
+answers 504                      | 1       | answered      | idempotent | blamed | 504 first             | 504 first
 """  # noqa: E501 - a table
 
 # That it answered so is its own word that it did not act on the request.
@@ -110,6 +113,7 @@ class Line:
     Attributes:
         what: What the first server does.
         read: How often it reads the request.
+        stage: How far the first attempt had got.
         repeated: One of the four words.
         is_blamed: Whether its backend is.
         unrepeated: What the caller gets if the request is not repeated, one of these.
@@ -117,6 +121,7 @@ class Line:
 
     what: str
     read: int
+    stage: Stage
     repeated: str
     is_blamed: bool
     unrepeated: frozenset[str]
@@ -150,11 +155,12 @@ def lines(family: str) -> list[Line]:
     column = header.index(family)
     return [
         Line(
-            row[0],
-            int(row[1]),
-            row[2],
-            row[3] == "blamed",
-            frozenset(row[column].split(", ")),
+            what=row[0],
+            read=int(row[1]),
+            stage=Stage(row[2]),
+            repeated=row[3],
+            is_blamed=row[4] == "blamed",
+            unrepeated=frozenset(row[column].split(", ")),
         )
         for row in rows
         if row[column] != "-"

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from lbtransport import LoadBalancer
+from lbtransport import LoadBalancer, Stage
 from tests.certificates import Authority
 from tests.conftest import ServerStarter
 from tests.httpx_family.kinds import orders_at
-from tests.retry_table.clients import CLIENTS, Ask, Order
+from tests.retry_table.clients import CLIENTS, Ask, Got, Order
 from tests.retry_table.misbehaving import NOBODY, UNKNOWN_NAME, VICES, misbehaving
 from tests.retry_table.table import REFUSALS, REQUESTS, Line, Request, lines
 from tests.servers import PATIENCE, reply
@@ -54,7 +54,7 @@ def test_what_is_sent_again_is_what_the_table_says(
     with misbehaving(line.what, authority) as first:
         content = LARGE if first.vice.is_large else SMALL
 
-        def run(request: Request) -> tuple[str, LoadBalancer]:
+        def run(request: Request) -> tuple[Got, LoadBalancer]:
             service = orders_at(first.url, second.url)
             order = Order(
                 request,
@@ -76,14 +76,22 @@ def test_what_is_sent_again_is_what_the_table_says(
             repeats = [one for one in second.requests if one.target == target]
             is_repeated = line.is_repeated(request)
             if line.is_a_race(request):
-                is_repeated = got == "200 second"
+                is_repeated = got.what == "200 second"
             assert (len(reads), len(repeats)) == (line.read, is_repeated), request
-            assert got in ({"200 second"} if is_repeated else line.unrepeated), request
+            expected = {"200 second"} if is_repeated else line.unrepeated
+            assert got.what in expected, request
+            assert _stages(got, line) == [line.stage, Stage.ANSWERED][: 1 + is_repeated]
             assert _health(service) == (line.is_blamed, 0, 0), request
             bodies = [one.body for one in (*reads, *repeats)]
             if first.reads_all:
                 assert all(content in body for body in bodies), request
                 assert len({len(body) for body in bodies}) <= 1, request
+
+
+def _stages(got: Got, line: Line) -> list[Stage]:
+    """Return how far each attempt had got; an error in a body tells of no attempts."""
+    stages = [attempt.stage for attempt in got.attempts]
+    return stages or [line.stage]
 
 
 def _health(service: LoadBalancer) -> tuple[int, int, int]:
