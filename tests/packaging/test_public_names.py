@@ -35,8 +35,8 @@ PUBLIC = {
     "lbtransport.events": """
         AttemptHedged AttemptRetried BackendAdded BackendDraining BackendEjected
         BackendFailing BackendMarked BackendOnTrial BackendRecovered BackendRemoved
-        BackendReturned BackendThrottled CertificatesRefused Event PanicEntered PanicLeft
-        RetryBudgetExhausted
+        BackendReturned BackendThrottled CertificatesRefused Event PanicEntered
+        PanicLeft RetryBudgetExhausted
     """,
     "lbtransport.health": "HealthPolicy",
     "lbtransport.httpx": TRANSPORTS,
