@@ -64,6 +64,14 @@ PUBLIC_MODULES = (
 )
 
 
+def skip_aliases(  # noqa: PLR0917 - Sphinx's signature
+    app: Sphinx, what: str, name: str, member: object, skip: bool, options: object
+) -> bool | None:
+    """Leave out what a NamedTuple says of its fields: its docstring says more."""
+    text = getattr(member, "__doc__", None) or ""
+    return True if text.startswith("Alias for field number") else None
+
+
 def resolve_public_name(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, content: Element
 ) -> Element | None:
@@ -91,3 +99,4 @@ def resolve_public_name(
 def setup(app: Sphinx) -> None:
     """Register what this page adds to Sphinx."""
     app.connect("missing-reference", resolve_public_name)
+    app.connect("autodoc-skip-member", skip_aliases)

@@ -20,15 +20,15 @@ from lbtransport import events
 from lbtransport._accounts import Accounts
 from lbtransport._announcer import Announcer
 from lbtransport._backends import BackendState, Difference, unique
-from lbtransport._budget import Budget
 from lbtransport._clock import Clock
 from lbtransport._errors import NoBackendsAvailable
-from lbtransport._hedging import Hedging
+from lbtransport._findings import Findings
 from lbtransport._picture import picture, why_nobody
 from lbtransport._queue import Queue
 from lbtransport._ramps import Ramps
 from lbtransport._roster import Roster
 from lbtransport._selection import Selection
+from lbtransport._spending import Spending
 from lbtransport._types import Backend, ServiceStats
 from lbtransport._types.answers import Judge
 from lbtransport.health import HealthPolicy
@@ -111,13 +111,6 @@ class Balancer:
         self._detector = Detector(  # guarded by _lock
             health, rng, self._roster.table
         )
-        self._budget = Budget(  # guarded by _lock
-            ratio=retry.budget_ratio or 0.0,
-            per_second=retry.budget_per_second,
-            window=retry.budget_window,
-            now=self._now(),
-        )
-        self._hedging = Hedging(retry, self._now())  # guarded by _lock
         self._accounts = Accounts(  # guarded by _lock
             self._roster,
             self._detector,
@@ -129,6 +122,19 @@ class Balancer:
             failure_statuses=self.judge.failure_statuses,
         )
         self._abandoned = self._accounts.abandoned
+        self.findings = Findings(
+            roster=self._roster,
+            accounts=self._accounts,
+            announcer=self.announcer,
+            now=self._now,
+        )
+        self.spending = Spending(
+            retry,
+            roster=self._roster,
+            accounts=self._accounts,
+            announcer=self.announcer,
+            now=self._now,
+        )
         self.queue: Queue | None = None
         if max_queued is not None:
             self.queue = Queue(
@@ -261,65 +267,6 @@ class Balancer:
                 self.announcer.note(events.BackendDraining, state.backend, draining)
         self.announcer.announce()
 
-    # -- active checks ------------------------------------------------------------
-
-    @property
-    def members(self) -> tuple[BackendState, ...]:
-        """The backends that this balancer uses; another tuple after each change."""
-        return self._roster.members
-
-    @property
-    def states(self) -> tuple[BackendState, ...]:
-        """What is known of each backend, used by this balancer or not."""
-        with self._lock:
-            return tuple(self._roster.table)
-
-    def passed(self, state: BackendState, *, since: float) -> None:
-        """Take note that active checks speak for a backend.
-
-        Args:
-            state: Whose.
-            since: When the first of them began; an ejection ends if all did after it.
-        """
-        with self._lock:
-            if state.is_removed:
-                return
-            was, state.checked = state.checked, True
-            if was is False:
-                self.announcer.note(events.BackendRecovered, state.backend)
-            circuit, now = state.circuit, self._now()
-            ends_ejection = not circuit.is_closed and since > circuit.ejected_at
-            if ends_ejection:
-                circuit.close(now)
-                circuit.counted_from = state.successes
-                state.is_suspect = False
-                self.announcer.note(events.BackendReturned, state.backend)
-            if was is False or ends_ejection:
-                self._ramps.begin(state, now)
-                self._roster.invalidate()
-        self.announcer.announce()
-
-    def failed(self, state: BackendState, reason: str) -> None:
-        """Take note that active checks speak against a backend; `reason` says why."""
-        with self._lock:
-            if state.is_removed:
-                return
-            was, state.checked = state.checked, False
-            # In a panic, who failed least recently is tried first.
-            state.circuit.last_failed_at = self._now()
-            if was is not False:
-                self._roster.invalidate()
-                self.announcer.note(events.BackendFailing, state.backend, reason)
-        self.announcer.announce()
-
-    def unchecked(self, states: Iterable[BackendState]) -> None:
-        """Take note that nobody checks some backends any more."""
-        with self._lock:
-            for state in states:
-                state.checked = None
-            self._roster.invalidate()
-        self.announcer.announce()
-
     # -- questions ----------------------------------------------------------------
 
     @property
@@ -407,34 +354,6 @@ class Balancer:
             return self._detector.timeouts_are_widespread(
                 state.circuit, self._now(), members=len(self._roster.members)
             )
-
-    def charge_retry(self) -> bool:
-        """Pay for a retry out of the budget; False if it is exhausted."""
-        with self._lock:
-            now = self._now()
-            if self._budget.charge(self._accounts.selections, now):
-                self._hedging.budget.exclude()
-                return True
-            if self._budget.is_news(now):
-                self.announcer.note(events.RetryBudgetExhausted)
-        self.announcer.announce()
-        return False
-
-    def charge_hedge(self) -> bool:
-        """Pay for a second attempt of a race; False if the budget is exhausted."""
-        with self._lock:
-            paid = self._hedging.budget.charge(self._accounts.selections, self._now())
-            if paid:
-                self._budget.exclude()
-        return paid
-
-    def usual_latency(self, rank: float) -> float | None:
-        """Return seconds within which a part of the answers come; None if unknown."""
-        with self._lock:
-            now = self._now()
-            if self._hedging.is_stale(now):
-                self._accounts.take_samples()
-            return self._hedging.latency(rank, self._roster.members, now)
 
     def reset_after_fork(self) -> None:
         """Forget, in the child, what belongs to the parent."""

@@ -69,7 +69,11 @@ class Checking:
         self._is_closed = True
         self._stop_thread()
         if self._check is not None:
-            self._balancer.unchecked(self._balancer.states)
+            self._forget()
+
+    def _forget(self) -> None:
+        findings = self._balancer.findings
+        findings.unchecked(findings.states)
 
     def _stop_thread(self) -> None:
         with self._lock:
@@ -113,7 +117,7 @@ class Checking:
                 yield
         finally:
             self._is_running = False
-            self._balancer.unchecked(self._balancer.states)
+            self._forget()
 
     def reset_after_fork(self) -> None:
         """Begin anew in the child, at its first use."""

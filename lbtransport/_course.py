@@ -172,7 +172,7 @@ class Course:
             return Instead(step)
         if step >= self._standing.remaining:
             return None  # the next attempt could only begin after the deadline
-        if self._plan.has_budget and not self._balancer.charge_retry():
+        if self._plan.has_budget and not self._balancer.spending.charge_retry():
             return None
         self._announce(attempt, float(step))
         self._call.prepare_for_next_attempt()

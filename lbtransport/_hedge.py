@@ -38,7 +38,7 @@ def hedge_delay(balancer: Balancer, plan: Plan, job: Job) -> float | None:
     rank = plan.policy.hedge_percentile
     if rank is None or not plan.is_idempotent(job) or not job.can_race():
         return None
-    return balancer.usual_latency(rank)
+    return balancer.spending.usual_latency(rank)
 
 
 def hedged(
@@ -59,7 +59,7 @@ def hedged(
     selections = [selection]
 
     def extra() -> Send | None:
-        if not balancer.charge_hedge():
+        if not balancer.spending.charge_hedge():
             return None
         try:
             other = balancer.select(job.key, [selection.backend])

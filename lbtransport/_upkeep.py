@@ -110,10 +110,10 @@ def keep_checking(balancer: Balancer, probe: Probe, pace: Pace, start: Start) ->
     wanted: set[BackendState] = set()
     running: set[BackendState] = set()
     while True:
-        if balancer.members is not members:
-            members = balancer.members
+        if balancer.findings.members is not members:
+            members = balancer.findings.members
             if gone := wanted.difference(members):
-                balancer.unchecked(gone)
+                balancer.findings.unchecked(gone)
             wanted.clear()
             wanted.update(members)
             # One that left and came back while it slept goes on.
@@ -153,12 +153,12 @@ def _check_one(
             failed_in_a_row = 0
             passed_at.append(started_at)
             if len(passed_at) == pace.rise:
-                balancer.passed(state, since=passed_at[0])
+                balancer.findings.passed(state, since=passed_at[0])
         else:
             failed_in_a_row += 1
             passed_at.clear()
             if failed_in_a_row >= pace.fall:
-                balancer.failed(state, reason)
+                balancer.findings.failed(state, reason)
         is_out = state.checked is False or not state.circuit.is_closed
         wait = pace.next_wait(rng, is_out=is_out)
         yield Sleep(max(0.0, started_at + wait - now()))

@@ -233,13 +233,13 @@ def test_backend_that_is_removed_during_its_check_is_left_alone() -> None:
 
 def test_what_is_said_of_a_removed_backend_is_not_heard() -> None:
     fleet = Fleet()
-    (state, *_) = [s for s in fleet.service.core.states if s.backend.url == A]
+    (state, *_) = [s for s in fleet.service.core.findings.states if s.backend.url == A]
     fleet.service.remove_backend(A)
     heard: list[events.Event] = []
     fleet.service.subscribe(heard.append)
 
-    fleet.service.core.failed(state, "status 503")
-    fleet.service.core.passed(state, since=math.inf)
+    fleet.service.core.findings.failed(state, "status 503")
+    fleet.service.core.findings.passed(state, since=math.inf)
 
     assert state.checked is None
     assert not heard
@@ -254,7 +254,7 @@ def test_only_the_subset_is_checked_and_who_leaves_it_is_unknown() -> None:
     before = {url for _, url in fleet.checked}
     fleet.service.update_backends([*backends, *URLS_MORE])
     fleet.run(1.5)
-    members = {state.backend.url for state in fleet.service.core.members}
+    members = {state.backend.url for state in fleet.service.core.findings.members}
 
     assert len(before) == 5
     assert members != before  # by this seed; most of the new ones are nearer
@@ -294,7 +294,7 @@ def test_checks_end_an_ejection_early() -> None:
 
     assert [type(event) for event in heard] == [events.BackendReturned]
     assert A in {fleet.service.select().backend.url for _ in range(30)}
-    assert not fleet.service.core.members[0].is_suspect
+    assert not fleet.service.core.findings.members[0].is_suspect
 
 
 def test_only_checks_that_began_after_an_ejection_end_it() -> None:

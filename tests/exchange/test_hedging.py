@@ -91,13 +91,13 @@ def test_nothing_is_hedged_before_it_is_known_what_is_usual() -> None:
 def test_what_is_usual_is_looked_at_once_a_second() -> None:
     service = make_service(retry=HEDGED)
     make_usual(service, requests=99)
-    assert service.core.usual_latency(0.95) is None
+    assert service.core.spending.usual_latency(0.95) is None
     with service.select() as selection:
         selection.responded()
 
-    assert service.core.usual_latency(0.95) is None
+    assert service.core.spending.usual_latency(0.95) is None
     advance(service, 1.0)
-    assert service.core.usual_latency(0.95) is not None
+    assert service.core.spending.usual_latency(0.95) is not None
 
 
 def test_answer_of_the_first_needs_no_second() -> None:
@@ -270,7 +270,7 @@ def test_hedges_and_retries_do_not_pay_for_each_other() -> None:
             budget_per_second=0,
         )
     )
-    service.core.charge_retry()  # brings its sums up to date
+    service.core.spending.charge_retry()  # brings its sums up to date
     for _ in range(500):
         steps, race = begin(service)
         race.extra()
@@ -278,7 +278,7 @@ def test_hedges_and_retries_do_not_pay_for_each_other() -> None:
         del steps, race
 
     retries = 0
-    while service.core.charge_retry():
+    while service.core.spending.charge_retry():
         service.select().release()
         retries += 1
 
