@@ -39,6 +39,12 @@ from lbtransport.strategies import Candidates, Strategy
 if TYPE_CHECKING:
     from random import Random
 
+# What an attempt must have had before it is held against the backend that the deadline
+# cut it: less than half is what others left over, and in less than twice the average
+# many a good answer is not there.
+_FAIR_PART = 0.5  # of the deadline
+_FAIR_LATENCIES = 2.0  # times the average of the backend
+
 
 class Balancer:
     """Selects backends of one service and keeps the accounts.  Thread-safe."""
@@ -354,6 +360,21 @@ class Balancer:
             return self._detector.timeouts_are_widespread(
                 state.circuit, self._now(), members=len(self._roster.members)
             )
+
+    def is_fair(self, selection: Selection, deadline: float | None) -> bool:
+        """Tell whether a timeout speaks against the backend, and not the caller.
+
+        Args:
+            selection: Of the attempt that timed out just now.
+            deadline: Seconds that the whole exchange had; None if it had no limit.
+        """
+        if deadline is None:
+            return True
+        with self._lock:
+            had = self._now() - selection.started_at
+            self._accounts.take_samples()
+            usual = selection.state.latency or 0.0
+        return had >= max(_FAIR_PART * deadline, _FAIR_LATENCIES * usual)
 
     def reset_after_fork(self) -> None:
         """Forget, in the child, what belongs to the parent."""

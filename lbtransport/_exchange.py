@@ -28,7 +28,7 @@ from lbtransport._hedge import hedge_delay, hedged
 from lbtransport._selection import Selection
 from lbtransport._turn import select_in_turn
 from lbtransport._types.attempt import annotate
-from lbtransport._types.outcome import SUCCESS
+from lbtransport._types.outcome import CUT_SHORT, SUCCESS, TIMEOUTS
 from lbtransport.retry import Plan
 
 logger = logging.getLogger("lbtransport.retry")
@@ -66,9 +66,10 @@ def exchange(  # noqa: PLR0912, PLR0915 - one life, told in one piece
     else:
         selection = yield from select_in_turn(balancer, job.key, (), ends_at)
     while True:
-        timeout = None
+        timeout = plan.policy.attempt_timeout
         if ends_at < math.inf:
-            timeout = max(ends_at - balancer.clock.monotonic(), _SHORTEST_TIMEOUT)
+            left = max(ends_at - balancer.clock.monotonic(), _SHORTEST_TIMEOUT)
+            timeout = left if timeout is None else min(timeout, left)
         response: Any = None
         error: Exception | None = None
         traceback: TracebackType | None = None
@@ -89,6 +90,12 @@ def exchange(  # noqa: PLR0912, PLR0915 - one life, told in one piece
         except Exception as caught:  # noqa: BLE001 - any error is judged, none is lost
             error, traceback = caught, caught.__traceback__
             outcome = job.outcome_of_error(caught)
+            if (
+                outcome.fault in TIMEOUTS
+                and ends_at - balancer.clock.monotonic() <= _SHORTEST_TIMEOUT
+                and not balancer.is_fair(selection, job.deadline)
+            ):
+                outcome = CUT_SHORT
             selection.release(outcome=outcome)
         except GeneratorExit:
             # Perhaps the collector's doing, which must meet no lock: the selection

@@ -73,6 +73,11 @@ class RetryPolicy:
             idempotent request is sent to another backend as well, and the first answer
             counts; 0.95 is a good one.  None, the default, never does.
         hedge_ratio: Such second attempts for each request, at most.
+        attempt_timeout: Seconds until the headers of each attempt's response; then it
+            is a response timeout, or a connect timeout, and repeated as such.  The
+            body is not covered, other than by Envoy's per_try_timeout: a stream may go
+            on for minutes, and past the headers nothing can be repeated.  None leaves
+            it to the client's own timeouts.
 
     Raises:
         ConfigurationError: If a value is out of its range.
@@ -89,6 +94,7 @@ class RetryPolicy:
     budget_window: float = 10.0
     hedge_percentile: float | None = None
     hedge_ratio: float = 0.06
+    attempt_timeout: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
@@ -107,6 +113,10 @@ class RetryPolicy:
             )
         check_number("hedge_ratio", self.hedge_ratio, unit="attempts a request")
         check_number("budget_window", self.budget_window, above=True, unit="seconds")
+        if self.attempt_timeout is not None:
+            check_number(
+                "attempt_timeout", self.attempt_timeout, above=True, unit="seconds"
+            )
         if isinstance(self.methods, str):
             raise ConfigurationError(f"methods={self.methods!r}: give a set of methods")
         object.__setattr__(self, "statuses", frozenset(self.statuses))

@@ -73,6 +73,7 @@ def test_policy_takes_any_collection_and_methods_in_any_case() -> None:
         {"max_wait": float("inf")},
         {"methods": "GET"},
         {"repeat_stale": "yes"},
+        {"attempt_timeout": 0},
     ],
 )
 def test_policy_out_of_range_is_refused(values: dict[str, Any]) -> None:

@@ -129,6 +129,8 @@ class Outcome:
 SUCCESS = Outcome(Verdict.SUCCESS)
 NEUTRAL = Outcome(Verdict.NEUTRAL, "neutral", sample=False)
 CANCELLED = Outcome(Verdict.NEUTRAL, "cancelled", sample=False)
+CUT_SHORT = Outcome(Verdict.NEUTRAL, "deadline", sample=False)
+TIMEOUTS = frozenset({Fault.CONNECT_TIMEOUT, Fault.RESPONSE_TIMEOUT, Fault.WRITE})
 
 
 def _blame(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from lbtransport import RetryPolicy
 from lbtransport._effects import Send
 from tests.core_kit import A, Reply, make_service
-from tests.exchange.kit import Client
+from tests.exchange.kit import Client, refused, timed_out
 
 
 def test_timeouts_shrink_with_the_deadline() -> None:
@@ -61,3 +62,80 @@ def test_timeout_is_never_zero() -> None:
     assert effect.timeout is not None
     assert effect.timeout > 0.0001
     steps.close()
+
+
+def test_attempt_has_a_timeout_of_its_own() -> None:
+    client = Client(503, 503, latency=1.0)
+
+    client.ask(retry=RetryPolicy(attempt_timeout=1.5))
+
+    assert client.script.timeouts == [1.5, 1.5, 1.5]
+
+
+def test_attempt_has_no_more_time_than_the_deadline_leaves() -> None:
+    client = Client(503, 503, latency=1.0)
+
+    client.ask(retry=RetryPolicy(attempt_timeout=1.5), deadline=3.0)
+
+    assert client.script.timeouts == [1.5, 1.5, 1.0]
+
+
+# Whom a timeout blames: the caller, if he had no patience.
+
+
+def failures(client: Client) -> int:
+    return sum(one.failures for one in client.service.stats().backends)
+
+
+def test_timeout_that_had_the_whole_deadline_blames_the_backend() -> None:
+    client = Client(timed_out(), latency=1.0)
+
+    client.fail(TimeoutError, deadline=1.0)
+
+    assert failures(client) == 1
+
+
+def test_timeout_that_had_what_others_left_blames_nobody() -> None:
+    client = Client(503, 503, timed_out(), latency=1.0)
+
+    client.fail(TimeoutError, deadline=2.5)
+
+    assert failures(client) == 2  # those that answered
+
+
+def test_timeout_before_the_deadline_blames_the_backend() -> None:
+    client = Client(503, timed_out(), latency=1.0)
+
+    client.fail(TimeoutError, retry=RetryPolicy(attempts=2), deadline=2.5)
+
+    assert failures(client) == 2
+
+
+def test_timeout_in_less_than_backends_usually_take_blames_nobody() -> None:
+    service = make_service([A])
+    slow = Client(200, latency=1.0, service=service)
+    slow.ask()
+    client = Client(timed_out(), latency=1.5, service=service)
+
+    client.fail(TimeoutError, deadline=1.5)
+
+    assert failures(client) == 0
+    assert client.service.stats().backends[0].in_flight == 0
+
+
+def test_timeout_in_twice_what_a_backend_usually_takes_blames_it() -> None:
+    service = make_service([A])
+    Client(200, latency=1.0, service=service).ask()
+    client = Client(timed_out(), latency=2.0, service=service)
+
+    client.fail(TimeoutError, deadline=2.0)
+
+    assert failures(client) == 1
+
+
+def test_other_errors_at_the_deadline_blame_the_backend() -> None:
+    client = Client(503, refused(), latency=1.0)
+
+    client.fail(ConnectionRefusedError, deadline=2.0)
+
+    assert failures(client) == 2
