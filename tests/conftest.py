@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -80,3 +82,22 @@ def authority() -> Authority:
 def ca_file(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write what `verify=` takes to trust `authority`."""
     return authority.write_trust(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture
+def resolve(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, list[str]], None]:
+    """Have names resolve to given addresses, or to none; the others as always."""
+    known: dict[str, list[str]] = {}
+    ask = socket.getaddrinfo
+
+    def answer(host: Any, *args: Any, **kwargs: Any) -> list[Any]:
+        name = host.decode() if isinstance(host, bytes) else host
+        if name not in known:
+            return ask(host, *args, **kwargs)
+        found = [ask(address, *args, **kwargs) for address in known[name]]
+        if not found:
+            raise socket.gaierror(socket.EAI_NONAME, "no such name")
+        return [entry for entries in found for entry in entries]
+
+    monkeypatch.setattr(socket, "getaddrinfo", answer)
+    return known.__setitem__

@@ -26,19 +26,22 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Generator, Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from typing import Any
 
 from urllib3 import HTTPResponse
 from urllib3.exceptions import ReadTimeoutError
 
 from lbtransport._balancer import Balancer
+from lbtransport._limits import Limit, limit
 from lbtransport._once import Once
 from lbtransport._selection import Selection
 from lbtransport._types.exceptions import outcome_of_body_error
 from lbtransport._types.outcome import NEUTRAL, Outcome
 
 _PIECE = 65536  # bytes; as urllib3 reads
+
+_FOR_EVER = nullcontext()
 
 # Attributes of a response that urllib3 made and knows nothing of.
 _SELECTION, _ENDS_AT, _BALANCER = "_lb_selection", "_lb_ends_at", "_lb_balancer"
@@ -61,10 +64,8 @@ class BalancedResponse(HTTPResponse):
     ) -> bytes:
         """Read as urllib3 does, and take note of how it ended."""
         try:
-            if self._lb_ends_at == math.inf or (cache_content and amt is None):
+            with self._in_time():
                 data = super().read(amt, decode_content, cache_content)
-            else:
-                data = b"".join(self._pieces(amt, decode_content))
         except BaseException as error:
             self._fail(error)
             raise
@@ -77,8 +78,8 @@ class BalancedResponse(HTTPResponse):
     ) -> bytes:
         """Read as urllib3 does, and take note of how it ended."""
         try:
-            self._hurry()
-            data = super().read1(amt, decode_content)
+            with self._in_time():
+                data = super().read1(amt, decode_content)
         except BaseException as error:
             self._fail(error)
             raise
@@ -99,11 +100,7 @@ class BalancedResponse(HTTPResponse):
         """Read as urllib3 does, and take note of how it ended."""
         if not self.chunked:  # urllib3 refuses, and the body is still there
             return super().read_chunked(amt, decode_content)
-        chunks: Generator[bytes] = super().read_chunked(amt, decode_content)
-        if self._lb_ends_at < math.inf:
-            pieces = iter(lambda: self._piece(amt, decode_content), b"")
-            chunks = (piece for piece in pieces)
-        return self._watched(chunks)
+        return self._watched(super().read_chunked(amt, decode_content))
 
     def drain_conn(self) -> None:
         """Read the rest away, and give the backend back."""
@@ -133,45 +130,26 @@ class BalancedResponse(HTTPResponse):
     def _next_of(self, chunks: Iterator[bytes]) -> bytes | None:
         self._lb_reader = threading.get_ident()
         try:
-            return next(chunks, None)
+            with self._in_time():
+                return next(chunks, None)
         finally:
             self._lb_reader = None
-
-    def _pieces(self, amt: int | None, decode_content: bool | None) -> Iterator[bytes]:
-        """Yield what comes, up to `amt` bytes, as long as the deadline allows."""
-        left = math.inf if amt is None or amt < 0 else amt
-        while left > 0:
-            piece = self._piece(min(left, _PIECE), decode_content)
-            if not piece:
-                return
-            left -= len(piece)
-            yield piece
-
-    def _piece(self, amt: float | None, decode_content: bool | None) -> bytes:
-        # One recv at most: read() would wait for all it was asked for, however
-        # slowly that trickles in.  Without an amount, urllib3 misses a cut body.
-        self._hurry()
-        if decode_content is None:
-            decode_content = self.decode_content
-        return super().read1(int(amt or _PIECE), decode_content)
 
     def _time_left(self) -> float:
         return self._lb_ends_at - self._lb_balancer.clock.monotonic()
 
-    def _hurry(self) -> None:
-        """Let the next read last no longer than the deadline allows."""
+    def _in_time(self) -> AbstractContextManager[object]:
+        """Let what is read inside the block last no longer than the deadline allows."""
         if self._lb_ends_at == math.inf:
-            return
+            return _FOR_EVER
         left = self._time_left()
         if left <= 0:
             super().close()
             self.release_conn()
             pool: Any = self._pool
             raise ReadTimeoutError(pool, "", "the deadline is over before the body is")
-        sock = getattr(self.connection, "sock", None)
-        if sock is not None:
-            # Never longer than the caller's own timeout, which it had at first.
-            sock.settimeout(min(left, sock.gettimeout() or left))
+        limit(socket_of(self))
+        return Limit(left)
 
     def _fail(self, error: BaseException) -> None:
         """Give the backend back, with the verdict on an error while reading."""
@@ -217,6 +195,11 @@ def balance(
             _BALANCER: balancer,
         }
     )
+
+
+def socket_of(raw: Any) -> Any:
+    """Return what a response is read from; None if it has let go of it."""
+    return getattr(getattr(raw, "connection", None), "sock", None)
 
 
 class OnceIterable(Once):

@@ -11,19 +11,32 @@ from typing import Any, Self
 
 from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
-from requests.exceptions import RequestException, UnrewindableBodyError
+from requests.exceptions import (
+    ConnectTimeout,
+    ReadTimeout,
+    RequestException,
+    UnrewindableBodyError,
+)
 from requests.utils import rewind_body, select_proxy, should_bypass_proxies
+from urllib3.exceptions import EmptyPoolError
 
 from lbtransport._balancer import Balancer
 from lbtransport._key_search import find_key
+from lbtransport._limits import Limit, limit
 from lbtransport._options import current_options
-from lbtransport._requests.bodies import once
+from lbtransport._requests.bodies import once, socket_of
 from lbtransport._requests.pools import StaleConnectionError
 from lbtransport._requests.routes import Routes
 from lbtransport._requests.view import PreparedView
-from lbtransport._requests.wire import Origin, address, capped
+from lbtransport._requests.wire import (
+    Origin,
+    WireRequest,
+    address,
+    capped,
+    read_timeout_of,
+)
 from lbtransport._types import Backend, Fault, Outcome
-from lbtransport._types.exceptions import outcome_of_exception
+from lbtransport._types.exceptions import fault_of_exception, outcome_of_exception
 from lbtransport._types.outcome import FAULTS, NEUTRAL, SUCCESS
 from lbtransport.load_balancer import LoadBalancer
 
@@ -154,6 +167,8 @@ class Delivery:
             return NEUTRAL
         if error.args and isinstance(error.args[0], StaleConnectionError):
             return FAULTS[Fault.STALE]
+        if error.args and isinstance(error.args[0], EmptyPoolError):
+            return FAULTS[Fault.POOL]
         return outcome_of_exception(error)
 
     def can_race(self) -> bool:
@@ -173,14 +188,10 @@ class Delivery:
         if self._once is not None:
             wire.body = self._once  # type: ignore[assignment]  # the stub knows no iterables
         try:
-            # By its name, at each call: mocks replace it in its class.
-            response = HTTPAdapter.send(
-                self._adapter,
-                wire,
-                timeout=capped(self._timeout, timeout),
-                proxies=self._proxies_to(backend),
-                **self._arguments,
-            )
+            if timeout is None:
+                response = self._send(wire)
+            else:
+                response = self._send_within(wire, timeout)
         except RequestException as error:
             error.request = self.request
             raise
@@ -194,14 +205,43 @@ class Delivery:
     def adopt(self, twin: Self) -> None:
         """Go on."""
 
+    def _send_within(self, wire: WireRequest, seconds: float) -> Response:
+        """Send a request; raise one of requests' timeouts if that takes too long."""
+        with Limit(seconds) as allowed:
+            try:
+                response = self._send(wire, seconds)
+            except EmptyPoolError as error:  # which requests lets through
+                raise ConnectTimeout(error) from error
+            except RequestException as error:
+                # urllib3 has no timeout of its own for an upload that stalls.
+                if allowed.is_over and fault_of_exception(error) is Fault.WRITE:
+                    raise ReadTimeout(*error.args) from error
+                raise
+        sock = socket_of(response.raw)
+        if sock is not None:
+            # What was left of an attempt's time is no limit of the body's.
+            sock.settimeout(read_timeout_of(self._timeout))
+        return response
+
+    def _send(self, wire: WireRequest, seconds: float | None = None) -> Response:
+        # By its name, at each call: mocks replace it in its class.
+        return HTTPAdapter.send(
+            self._adapter,
+            wire,
+            timeout=capped(self._timeout, seconds),
+            proxies=self._proxies_to(wire.target.backend),
+            **self._arguments,
+        )
+
     def close(self, response: Any) -> None:
         """Close a response that nobody will see, and keep its connection if it can."""
         raw = response.raw
         length = getattr(raw, "length_remaining", None)
-        sock = getattr(getattr(raw, "connection", None), "sock", None)
+        sock = socket_of(raw)
         if length is not None and length <= _SMALL and sock is not None:
-            sock.settimeout(_BRIEFLY)
-            raw.drain_conn()
+            limit(sock)
+            with Limit(_BRIEFLY):
+                raw.drain_conn()
         response.close()
 
     def _proxies_to(self, backend: Backend) -> dict[str, str]:

@@ -11,6 +11,9 @@ What is overridden is private to urllib3, though there since 1.x; if it goes, no
 calls what is here, and a pool is urllib3's own again.
 The connections stay urllib3's own class, which vcrpy replaces.
 
+Where the thread has a limit (`_limits`), its connection's socket keeps to it, and so do
+the addresses of a name, of which urllib3 would give each the whole of the timeout.
+
 Not here: which pool is whose (`routes`).
 
 References:
@@ -19,6 +22,7 @@ References:
 
 from __future__ import annotations
 
+import functools
 import math
 import queue
 import traceback
@@ -28,9 +32,12 @@ from http.client import RemoteDisconnected
 from typing import Any
 
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection
 from urllib3.exceptions import ConnectTimeoutError, ProtocolError
+from urllib3.util.connection import allowed_gai_family
 
 from lbtransport._clock import Clock
+from lbtransport._limits import addresses_of, is_limited, limit, shorter
 from lbtransport._validation import check_number
 
 
@@ -94,7 +101,8 @@ class WatchedPool(HTTPConnectionPool):
 
     def _get_conn(self, timeout: float | None = None) -> Any:
         """Return a connection, which is opened anew if its time is over."""
-        connection: Any = super()._get_conn(timeout)
+        # Nobody gives a timeout, and with pool_block it would be for ever.
+        connection: Any = super()._get_conn(shorter(timeout))
         now = self.lbtransport_clock.monotonic()
         if not connection.is_closed and self.lbtransport_lifetime.is_over(
             connection, now
@@ -129,6 +137,8 @@ class WatchedPool(HTTPConnectionPool):
 
     def _make_request(self, conn: Any, *args: Any, **kwargs: Any) -> Any:
         """Send a request, and tell a connection that was stale from one that broke."""
+        if is_limited():
+            _limit(conn)
         try:
             return super()._make_request(conn, *args, **kwargs)
         except (RemoteDisconnected, ConnectionError) as error:
@@ -153,6 +163,40 @@ class WatchedTlsPool(WatchedPool, HTTPSConnectionPool):
             raise ConnectTimeoutError(
                 conn, f"the TLS handshake with {self.host} timed out"
             ) from error
+        if is_limited():
+            limit(conn.sock)
+
+
+def _limit(connection: Any) -> None:
+    """Have what is done next on a connection keep to the limit of this thread."""
+    limit(connection.sock)
+    opens = getattr(type(connection), "_new_conn", None)
+    # Another one's, which a proxy of SOCKS has, knows better what a name means.
+    if connection.is_closed and opens is HTTPConnection._new_conn:  # noqa: SLF001
+        # The instance's, for once: its class stays what it is.
+        connection._new_conn = functools.partial(_open_in_turn, connection)  # noqa: SLF001
+
+
+def _open_in_turn(connection: Any) -> Any:
+    """Open a socket to one address of the name after the other, in time."""
+    del connection._new_conn  # noqa: SLF001 - and what it stood before is found again
+    name, own = connection._dns_host, connection.timeout  # noqa: SLF001
+    addresses = addresses_of(name, connection.port, allowed_gai_family()) or [name]
+    opened = None
+    try:
+        while opened is None:
+            connection._dns_host = addresses.pop(0)  # noqa: SLF001
+            connection.timeout = shorter(own)
+            try:
+                opened = connection._new_conn()  # noqa: SLF001
+            except ConnectTimeoutError:  # or refused, which urllib3 says is one
+                if not addresses:
+                    raise
+    finally:
+        connection._dns_host, connection.timeout = name, own  # noqa: SLF001
+    opened.settimeout(shorter(own))  # of the handshake, if one follows
+    limit(opened)
+    return opened
 
 
 def _is_unanswered(error: BaseException) -> bool:

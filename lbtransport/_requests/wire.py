@@ -142,3 +142,18 @@ def capped(timeout: Any, left: float | None) -> Any:
         return timeout  # requests has its own words for that
     # The total covers connecting and waiting together, as the deadline does.
     return Timeout(total=left, connect=timeout[0], read=timeout[1])
+
+
+def read_timeout_of(timeout: Any) -> float | None:
+    """Return how long a ``timeout=`` argument lets each read take, past the headers.
+
+    Args:
+        timeout: Whatever requests has taken.
+    """
+    if isinstance(timeout, Timeout):
+        own = timeout.clone()
+    else:
+        pair = timeout if isinstance(timeout, tuple) else (timeout, timeout)
+        own = Timeout(connect=pair[0], read=pair[1])
+    own.start_connect()  # without which a total has no meaning
+    return Timeout.resolve_default_timeout(own.read_timeout)

@@ -10,7 +10,6 @@ apart (`test_stages`).
 from __future__ import annotations
 
 import contextlib
-import socket
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -33,6 +32,7 @@ from tests.servers import (
     close_without_answer,
     garbage,
     hang,
+    hold_hanging_port,
     reply,
     reset,
     truncated_body,
@@ -63,15 +63,9 @@ class Loopback:
         return server.url
 
     def never_accepts(self) -> str:
-        """Listen with a queue that is full, so that nobody gets in."""
-        listener = self.stack.enter_context(socket.socket())
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        for _ in range(4):
-            waiting = self.stack.enter_context(socket.socket())
-            waiting.setblocking(False)
-            waiting.connect_ex(listener.getsockname())
-        return "http://{}:{}".format(*listener.getsockname())
+        """Listen with a queue that is full."""
+        port = self.stack.enter_context(hold_hanging_port())
+        return f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ from tests.servers.answers import (
     truncated_headers,
 )
 from tests.servers.messages import Answer, Fate, Handler, Headers, Piece, Reply, Request
-from tests.servers.ports import hold_refused_port
+from tests.servers.ports import hold_hanging_port, hold_refused_port
 from tests.servers.server import PATIENCE, LoopbackServer
 
 __all__ = [
@@ -58,6 +58,7 @@ __all__ = [
     "echo",
     "garbage",
     "hang",
+    "hold_hanging_port",
     "hold_refused_port",
     "in_turn",
     "reply",

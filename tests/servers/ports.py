@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
+from collections.abc import Iterator
 
 
 def hold_refused_port(host: str = "127.0.0.1", port: int = 0) -> socket.socket:
@@ -54,3 +55,20 @@ def cut(connection: socket.socket) -> None:
     """Wake whoever reads or writes on it, and let it be reset when they close it."""
     linger_not(connection)
     shut_down(connection, socket.SHUT_RDWR)
+
+
+@contextlib.contextmanager
+def hold_hanging_port(host: str = "127.0.0.1") -> Iterator[int]:
+    """Give a port whose queue is full, so that nobody gets in, and nobody is refused.
+
+    Only Linux lets those wait who find it full.
+    """
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind((host, 0))
+        listener.listen(0)
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
