@@ -5,6 +5,7 @@ How a response's body ends, and what is made of it:
     read to its end, or closed early      a success, if the headers were one
     cut, reset, timed out                 `Fault.BODY`, a failure of the backend
     cut by closing the transport          no verdict
+    cut by the deadline                   no verdict
     cancelled                             no verdict
     broken by no error of the client's    no verdict: an application in this process
     dropped without being closed          settled by the selection's own finaliser
@@ -19,9 +20,10 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from typing import Any, Protocol
 
+from lbtransport._httpx_family.deadlines import Deadline
 from lbtransport._selection import Selection
 from lbtransport._types import Outcome
 from lbtransport._types.exceptions import outcome_of_body_error
@@ -108,7 +110,7 @@ class _Body:
         selection: Selection,
         owner: Owner,
         request: Any,
-        check_deadline: Callable[[], None] | None,
+        deadline: Deadline | None,
     ) -> None:
         """Wrap the client's `stream`.
 
@@ -117,19 +119,22 @@ class _Body:
             selection: Released when the body ends.
             owner: Kept alive until the body is closed.
             request: As the owner knows it.
-            check_deadline: Called with each chunk; raises when time is over.
+            deadline: When it must have ended; None if it may take for ever.
         """
         self._stream = stream
         self._selection = selection
         self._owner: Owner | None = owner
         self._litter = owner.litter
         self._request = request
-        self._check_deadline = check_deadline
+        self._deadline = deadline
         self._is_closed = False
 
     def _outcome_of(self, error: BaseException) -> Outcome:
         """Return what it says of the backend that the body ended with an error."""
-        is_cut_by_us = self._owner is not None and self._owner.is_left
+        # By the caller's limit, or by his closing the transport.
+        is_cut_by_us = (self._deadline is not None and self._deadline.is_over) or (
+            self._owner is not None and self._owner.is_left
+        )
         is_clients = isinstance(error, self.client_error)
         if is_cut_by_us or (isinstance(error, Exception) and not is_clients):
             return NEUTRAL
@@ -140,7 +145,7 @@ class _Body:
         owner, self._owner = self._owner, None
         if owner is not None:
             owner.open.pop(self._request, None)
-        self._check_deadline = None  # it knows the owner too
+        self._deadline = None  # it knows the owner too
 
     def __del__(self) -> None:
         """Leave an unclosed stream to the next request."""
@@ -154,15 +159,17 @@ class SyncBody(_Body):
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield the chunks as they arrive."""
-        chunks, check_deadline = iter(self._stream), self._check_deadline
+        chunks, deadline = iter(self._stream), self._deadline
         # A generator that the collector meets is closed by it at once, and httpcore's
         # would take its pool's lock, which this very thread may hold.
         self._litter.keep(self, chunks)
         try:
-            for chunk in chunks:
-                if check_deadline is not None:
-                    check_deadline()
-                yield chunk
+            if deadline is None:
+                for chunk in chunks:
+                    yield chunk
+            else:
+                while (chunk := deadline.next(chunks)) is not None:
+                    yield chunk
         except GeneratorExit:
             # The caller stopped; he will close the response.  Or the collector did,
             # and must meet no lock.
@@ -190,12 +197,14 @@ class AsyncBody(_Body):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """Yield the chunks as they arrive."""
-        chunks, check_deadline = aiter(self._stream), self._check_deadline
+        chunks, deadline = aiter(self._stream), self._deadline
         try:
-            async for chunk in chunks:
-                if check_deadline is not None:
-                    check_deadline()
-                yield chunk
+            if deadline is None:
+                async for chunk in chunks:
+                    yield chunk
+            else:
+                while (chunk := await deadline.next_async(chunks)) is not None:
+                    yield chunk
         except GeneratorExit:
             raise  # as above
         except BaseException as error:

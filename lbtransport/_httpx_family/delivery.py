@@ -7,18 +7,19 @@ inner transport gets: a new one each time, so the caller's is never changed.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from typing import Any, ClassVar, Self
 
 from lbtransport._balancer import Balancer
+from lbtransport._httpx_family.deadlines import Deadline, Timeouts, move_on_after
 from lbtransport._httpx_family.flavour import Flavour
 from lbtransport._httpx_family.routes import Route, Routes
 from lbtransport._httpx_family.stages import is_stale
 from lbtransport._httpx_family.uploads import is_replayable
 from lbtransport._httpx_family.view import FamilyView
 from lbtransport._key_search import find_key
+from lbtransport._limits import Limit
 from lbtransport._options import Options, current_options
-from lbtransport._selection import Selection
 from lbtransport._types import Backend, Fault, Outcome
 from lbtransport._types.exceptions import outcome_of_exception
 from lbtransport._types.outcome import FAULTS, NEUTRAL, SUCCESS
@@ -158,7 +159,7 @@ class _Delivery:
         if tls_name is not None:
             extensions.setdefault("sni_hostname", tls_name)
         if timeout is not None:
-            extensions["timeout"] = _capped(extensions.get("timeout"), timeout)
+            extensions["timeout"] = Timeouts(extensions.get("timeout"), timeout)
         headers = request.headers
         if route.sets_headers:
             headers = route.headers_for(headers)
@@ -213,22 +214,26 @@ class _Delivery:
             return None
         return max(self.ends_at - self.balancer.core.clock.monotonic(), 0.001)
 
-    def deadline_check(self, selection: Selection) -> Callable[[], None] | None:
+    def body_deadline(self) -> Deadline | None:
         """Return what ends a body that is read past the deadline; None without one."""
         if self.ends_at is None:
             return None
-        ends_at, clock = self.ends_at, self.balancer.core.clock
+        clock = self.balancer.core.clock
+        return Deadline(
+            self.ends_at,
+            clock,
+            self._flavour.module.TimeoutException,
+            lambda: self._timeout(
+                f"the deadline of {self.deadline:g} s is over, and the body of the "
+                f"response is not here yet"
+            ),
+        )
 
-        def check() -> None:
-            if clock.monotonic() >= ends_at:
-                selection.release(outcome=NEUTRAL)  # the caller's limit, not its fault
-                raise self._flavour.module.ReadTimeout(
-                    f"the deadline of {self.deadline:g} s is over, and the body of the "
-                    f"response is not here yet",
-                    request=self.request,
-                )
-
-        return check
+    def _timeout(self, message: str) -> Exception:
+        """Make the client's own error."""
+        error: Exception
+        error = self._flavour.module.ReadTimeout(message, request=self.request)
+        return error
 
 
 class SyncDelivery(_Delivery):
@@ -243,12 +248,18 @@ class SyncDelivery(_Delivery):
         """Send the request to `backend`; return the response, its body unread."""
         transport, request = self._request_for(backend, timeout)
         try:
-            return transport.handle_request(request)
+            if timeout is None:
+                return transport.handle_request(request)
+            with Limit(timeout):
+                response = transport.handle_request(request)
         except BaseException as error:
             may_go_again = not is_again and self._may_go_again(error, backend)
             self.leave_pool()
             if not may_go_again:
                 raise
+        else:
+            request.extensions["timeout"].allow(self._time_left())
+            return response
         return self.send(backend, self._time_left(), is_again=True)
 
     def close(self, response: Any) -> None:
@@ -271,12 +282,23 @@ class AsyncDelivery(_Delivery):
         """Send the request to `backend`; return the response, its body unread."""
         transport, request = self._request_for(backend, timeout)
         try:
-            return await transport.handle_async_request(request)
+            if timeout is None:
+                return await transport.handle_async_request(request)
+            response = None
+            with move_on_after(timeout):
+                response = await transport.handle_async_request(request)
+            if response is None:
+                raise self._timeout(
+                    f"no response came in the {timeout:g} s that were left for it"
+                )
         except BaseException as error:
             may_go_again = not is_again and self._may_go_again(error, backend)
             self.leave_pool()
             if not may_go_again:
                 raise
+        else:
+            request.extensions["timeout"].allow(self._time_left())
+            return response
         return await self.send(backend, self._time_left(), is_again=True)
 
     async def close(self, response: Any) -> None:
@@ -285,12 +307,3 @@ class AsyncDelivery(_Delivery):
             await response.aclose()
         finally:
             self.leave_pool()
-
-
-def _capped(timeouts: Any, most: float) -> dict[str, float]:
-    """Return a request's timeouts, none of them longer than `most` seconds."""
-    given = dict.fromkeys(("connect", "read", "write", "pool")) | (timeouts or {})
-    return {
-        name: most if value is None else min(value, most)
-        for name, value in given.items()
-    }

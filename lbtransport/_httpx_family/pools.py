@@ -24,6 +24,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lbtransport._httpx_family.bodies import Litter
+from lbtransport._httpx_family.streams import limit_transport
 from lbtransport._types import Backend
 
 # What a child of a fork must neither use nor close.
@@ -158,6 +159,8 @@ class Pools:
         retires_at = None if age is None else now + age
         # Not under the lock: a factory of the user's may do whatever it likes.
         transport = self._make_transport(backend)
+        if not self._is_async:
+            limit_transport(transport)
         if old is not None and transport is old.transport:
             old.retires_at = retires_at  # his factory has but this one
             return old, None

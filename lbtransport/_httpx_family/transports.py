@@ -182,7 +182,7 @@ class _FamilyTransport(Generic[RequestT, ResponseT, TransportT, LimitsT]):
             selection,
             route.pool,
             delivery.sent,
-            delivery.deadline_check(selection),
+            delivery.body_deadline(),
         )
         return response
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import threading
 from collections.abc import Awaitable, Callable
 from itertools import chain
@@ -31,6 +32,15 @@ pytestmark = [
     pytest.mark.parametrize("kind", ASYNC_KINDS, indirect=True, ids=str),
     leaves_generators,
 ]
+
+
+@pytest.fixture(autouse=True, params=[None, 60.0], ids=["for ever", "deadline"])
+def _with_and_without_a_deadline(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Have each test's service run with the scopes of a deadline as well."""
+    at = functools.partial(orders_at, deadline=request.param)
+    monkeypatch.setitem(globals(), "orders_at", at)
 
 
 async def cancel_after(kind: Kind, work: Work, is_time: Callable[[], bool]) -> bool:
