@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import anyio
 import pytest
 
 from lbtransport import RetryPolicy
@@ -15,6 +16,7 @@ from lbtransport._clock import ManualClock
 from lbtransport._limits import is_limited
 from tests.conftest import ServerStarter
 from tests.httpx_family.kinds import (
+    ASYNC_KINDS,
     SYNC_KINDS,
     Kind,
     answering,
@@ -259,3 +261,36 @@ async def test_stalled_body_of_no_connection_is_cut_between_two_chunks(
         await kind.close(response)
 
     assert outcomes_of(orders) == (1, 1, 0)
+
+
+@pytest.mark.parametrize("addresses", [["127.0.0.1", "127.0.0.2"]])
+async def test_large_upload_in_time_arrives_whole(
+    kind: Kind,
+    server: LoopbackServer,
+    resolve: Callable[..., None],
+    addresses: list[str],
+) -> None:
+    resolve("two", addresses)
+    orders = orders_at(f"http://two:{server.port}", deadline=60)
+
+    async with kind.connect(orders) as client:
+        await done(client.put(URL, content=bytes(200_000)))
+
+    assert server.requests[0].body == bytes(200_000)
+
+
+@pytest.mark.parametrize("kind", ASYNC_KINDS, indirect=True, ids=str)
+async def test_chunk_that_never_comes_is_cancelled_at_the_deadline(kind: Kind) -> None:
+    class Silent(kind.hx.AsyncByteStream):  # type: ignore[misc,name-defined]
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            await anyio.sleep_forever()
+            yield b""
+
+    factory = answering(kind, lambda _: kind.hx.Response(200, stream=Silent()))
+    orders = orders_at("http://10.0.0.1", deadline=DEADLINE)
+
+    async with kind.connect(orders, transport_factory=factory) as client:
+        with pytest.raises(kind.hx.ReadTimeout, match="deadline"):
+            await done(client.get(URL))
+
+    assert outcomes_of(orders) == (1, 0, 0)
