@@ -73,14 +73,14 @@ class Selection:
         self.trial = 0  # the number of the trial of a half-open circuit; 0: none
         self.stage = RELEASED
         self.judged: Verdict | None = None  # the verdict given at the headers
-        # What there is to tell of it, once it is known.
-        self.outcome = SUCCESS
-        self.elapsed = 0.0
         self.earlier: tuple[Attempt, ...] = ()  # of the same exchange
+        # Set when there is something to tell.
+        self.outcome: Outcome
+        self.elapsed: float
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
-        """The attempts of the exchange so far, this one last."""
+        """The attempts of the exchange so far, this one last, which has ended."""
         return (*self.earlier, Attempt(self.backend, self.outcome, self.elapsed))
 
     def responded(self, *, outcome: Outcome | None = None) -> None:

@@ -24,14 +24,9 @@ a while to some that it prefers, and what it has in flight there tells it more a
 their queues.  The same holds for a client that sends a backend next to nothing, as do
 hundreds of them together.
 
-A sum that fades exponentially need not be touched to fade.  It is kept in units that
-grow instead (forward decay), and one factor for all of them brings it up to date.
-
 Slow start is the balancer's, not the strategy's.
 
 References:
-    Cormode et al., "Forward Decay: A Practical Time Decay Model for Streaming Systems",
-    2009.
     The gamma distribution as conjugate prior of the exponential, with right-censored
     samples: any book on survival analysis.
 """
@@ -46,13 +41,13 @@ from lbtransport._types import Outcome, Verdict
 from lbtransport._types.outcome import CANCELLED
 from lbtransport._validation import check_number
 from lbtransport.strategies._contract import Candidates, Member
+from lbtransport.strategies._record import PRIOR, STALE, Record
 
 if TYPE_CHECKING:
     from random import Random
 
-_MEMORY = 10.0  # seconds; of latencies
-# Of failures half as long, so that one factor, squared, serves them.
-_PRIOR = 2.0  # successes that the pool's mean is worth
+# Seconds; of latencies.  That of failures is half as long: the same factor, squared.
+_MEMORY = 10.0
 _PRIOR_OF_FAILURES = 4.0
 _POWER = 0.75  # of the load; below 1, because a server works on more than one at once
 _PENALTY = 20.0  # of a backend that always fails, in multiples of a mean delay
@@ -65,7 +60,6 @@ _FEW = 12.0  # successes per candidate, within the memory
 _FIRST = 4  # requests per candidate that are spread in any case
 _REFUTED = 0.3  # what a failure leaves of the successes that it is weighed against
 _TICK = 0.1  # seconds between two looks at the pool; 1 % of the memory
-_STALE = -1  # no tick
 _MOST_POWERS = 64  # in flight; beyond, they are computed
 _NEXT_TO_0 = 1e-9  # a weight
 _FORGOTTEN = 0.02  # of a failure
@@ -73,37 +67,6 @@ _LANDMARK = 1000.0  # seconds between two starts of the growing units
 # Squared and summed up they must stay below the greatest float, e**709, however long
 # nothing was chosen: a service may be idle, and a request out, for days.
 _MOST_GROWTH = 300.0
-
-
-class Record:
-    """What is known of one backend, in units that grow; see `Adaptive`."""
-
-    __slots__ = (
-        "bad",
-        "count",
-        "excess",
-        "good",
-        "in_a_row",
-        "latency",
-        "spent",
-        "starts",
-        "successes",
-        "tick",
-    )
-
-    def __init__(self) -> None:
-        """Know nothing."""
-        self.spent = 0.0  # seconds in all attempts
-        self.successes = 0.0
-        self.good = 0.0  # the same, forgotten sooner, to weigh failures against
-        self.bad = 0.0  # fast failures
-        self.in_a_row = 0  # fast failures since the last success
-        self.starts = 0.0  # the sum of when what waits was sent
-        # What follows is computed from it, at the tick named.
-        self.tick = _STALE
-        self.latency = 0.0
-        self.count = _PRIOR
-        self.excess = 0.0
 
 
 class Adaptive:
@@ -135,6 +98,7 @@ class Adaptive:
         self._tick = 0
         self._tick_ends_at = -math.inf
         self._shrunk = 1.0  # what a unit of the landmark is worth
+        self._unit_of_tick = 1.0  # the other way round
         self._mean = 0.0  # seconds
         self._pool_failures = 0.0
         self._price = 0.0  # of an excess of failures of 1
@@ -193,21 +157,23 @@ class Adaptive:
         elif outcome is CANCELLED:
             # Neither good nor bad, but so long it took at least.
             record.spent += (now - started_at) * self._unit(now)
-            record.tick = _STALE
+            record.tick = STALE
 
     def _succeeded(self, record: Record, latency: float, now: float) -> None:
-        unit, pool = self._unit(now), self._pool
-        record.spent += latency * unit
+        # Within a tick a unit hardly grows.
+        unit = self._unit_of_tick if now < self._tick_ends_at else self._unit(now)
+        short, pool, spent = unit * unit, self._pool, latency * unit
+        record.spent += spent
         record.successes += unit
-        surplus = record.successes / (_MOST_SAMPLES * unit)
-        if surplus > 1:
-            record.spent /= surplus
-            record.successes /= surplus
-        short = unit * unit
-        record.good = min(record.good, (_MOST_SAMPLES - 1) * short) + short
+        most = _MOST_SAMPLES * unit
+        if record.successes > most:
+            record.spent *= most / record.successes
+            record.successes = most
+        record.good += short
+        record.good = min(record.good, _MOST_SAMPLES * short)
         record.in_a_row = 0
-        record.tick = _STALE
-        pool.spent += latency * unit
+        record.tick = STALE
+        pool.spent += spent
         pool.successes += unit
         pool.good += short
 
@@ -215,7 +181,7 @@ class Adaptive:
         unit = self._unit(now)
         short = unit * unit
         record.spent += latency * unit
-        record.tick = _STALE
+        record.tick = STALE
         self._pool.bad += short
         # A slow failure has its price in the time that it took.  Priced twice, a
         # brown-out would go on for ever: measured.
@@ -239,9 +205,10 @@ class Adaptive:
         some: Sequence[Member] = candidates
         if len(candidates) > _MOST_CANDIDATES:
             some = self._sample(candidates, rng)
-        costs = self._costs(some, now, is_uniform=candidates.is_uniform)
+        is_uniform = candidates.is_uniform
+        costs = self._costs(some, now, is_uniform=is_uniform)
         least = min(costs)
-        if not candidates.is_uniform:
+        if not is_uniform:
             equals = [
                 member
                 for member, cost in zip(some, costs, strict=True)
@@ -259,29 +226,27 @@ class Adaptive:
     def _costs(
         self, some: Sequence[Member], now: float, *, is_uniform: bool
     ) -> list[float]:
-        tick, price, powers = self._tick, self._price, self._powers
-        exponent, costs = self._exponent, []
+        tick, powers, exponent = self._tick, self._powers, self._exponent
+        costs: list[float] = []
         for member in some:
             record = member.strategy_state
             if record is None or record.tick != tick:
                 record = self._bring_up_to_date(member)
             in_flight = member.in_flight
+            if not in_flight:
+                costs.append(record.idle_cost)
+                continue
             cost = record.latency
-            if in_flight:
-                if member.waiting:
-                    cost += (member.waiting * now - record.starts) / record.count
-                if exponent != 1:
-                    cost **= exponent
-                if is_uniform and in_flight < _MOST_POWERS:
-                    cost *= powers[in_flight]
-                else:
-                    weight = 1 if is_uniform else member.backend.weight or _NEXT_TO_0
-                    cost *= (1 + in_flight / weight) ** self._power
-            elif exponent != 1:
+            if member.waiting:
+                cost += (member.waiting * now - record.starts) / record.count
+            if exponent != 1:
                 cost **= exponent
-            if record.excess:
-                cost += record.excess * price
-            costs.append(cost)
+            if is_uniform and in_flight < _MOST_POWERS:
+                cost *= powers[in_flight]
+            else:
+                weight = 1 if is_uniform else member.backend.weight or _NEXT_TO_0
+                cost *= (1 + in_flight / weight) ** self._power
+            costs.append(cost + record.surcharge)
         return costs
 
     def _bring_up_to_date(self, member: Member) -> Record:
@@ -289,20 +254,27 @@ class Adaptive:
         record: Record | None = member.strategy_state
         if record is None:
             record = member.strategy_state = Record()
-        shrunk = self._shrunk
-        record.count = _PRIOR + record.successes * shrunk
-        mean = self._mean
-        latency = (_PRIOR * mean + record.spent * shrunk) / record.count
-        is_luck = abs(latency - mean) < self._doubt * mean
-        record.latency = mean if is_luck else latency
-        if record.bad:
-            bad, good = record.bad * shrunk * shrunk, record.good * shrunk * shrunk
-            share = bad / (_PRIOR_OF_FAILURES + bad + good)
-            record.excess = max(0.0, share - self._pool_failures)
-            if bad < _FORGOTTEN:
-                record.bad = record.excess = 0.0
+        shrunk, mean = self._shrunk, self._mean
+        record.count = PRIOR + record.successes * shrunk
+        latency = (PRIOR * mean + record.spent * shrunk) / record.count
+        if self._doubt and abs(latency - mean) < self._doubt * mean:
+            latency = mean
+        record.latency = latency
+        record.surcharge = self._surcharge_of(record) if record.bad else 0.0
+        idle_cost = latency if self._exponent == 1 else latency**self._exponent
+        record.idle_cost = idle_cost + record.surcharge
         record.tick = self._tick
         return record
+
+    def _surcharge_of(self, record: Record) -> float:
+        """Return the price of a backend's failures, and forget the last of them."""
+        shrunk = self._shrunk * self._shrunk
+        bad, good = record.bad * shrunk, record.good * shrunk
+        if bad < _FORGOTTEN:
+            record.bad = 0.0
+            return 0.0
+        share = bad / (_PRIOR_OF_FAILURES + bad + good)
+        return self._price * max(0.0, share - self._pool_failures)
 
     def _look_at_the_pool(self, candidates: Candidates, now: float) -> None:
         """Compute what all costs have in common."""
@@ -310,7 +282,8 @@ class Adaptive:
             self._move_landmark(candidates.members, now)
         self._looks += 1
         pool = self._pool
-        self._shrunk = 1 / self._unit(now)
+        self._unit_of_tick = self._unit(now)
+        self._shrunk = 1 / self._unit_of_tick
         self._mean = pool.spent / pool.successes if pool.successes else 0.0
         ended = pool.good + pool.bad
         self._pool_failures = pool.bad / ended if ended else 0.0
@@ -332,7 +305,7 @@ class Adaptive:
         if self._load > _LOW_LOAD or is_sparse:
             return 0.0
         # The standard error of a mean of exponential samples, in parts of it.
-        return _DOUBT / math.sqrt(_PRIOR + known)
+        return _DOUBT / math.sqrt(PRIOR + known)
 
     def _move_landmark(self, members: Sequence[Member], now: float) -> None:
         """Start the units anew, before they grow out of the numbers."""

@@ -19,7 +19,8 @@ from lbtransport import (
 )
 from lbtransport._types.outcome import CANCELLED
 from lbtransport.strategies import make_strategy
-from lbtransport.strategies.adaptive import Adaptive, Record
+from lbtransport.strategies._record import Record
+from lbtransport.strategies.adaptive import Adaptive
 from tests.core_kit import (
     REFUSED,
     STATUS_500,
@@ -99,7 +100,7 @@ def test_units_that_grew_for_long_are_started_anew() -> None:
 
     assert strategy._landmark > landmark + 900
     assert record_of(service, A).latency == pytest.approx(1.0, rel=0.2)
-    assert record_of(service, A).excess > 0.02
+    assert record_of(service, A).surcharge > 0.02
     assert record_of(service, B).latency < 0.2
 
 
@@ -199,7 +200,7 @@ def test_slow_failure_has_its_price_in_time_alone() -> None:
     advance(service, 2.0)
     selection.release(outcome=TIMEOUT)
 
-    assert record_of(service, A).excess == 0
+    assert record_of(service, A).surcharge == 0
     assert idle_shares(service) == {B: 1.0}
 
 
@@ -222,7 +223,7 @@ def test_failures_are_forgotten() -> None:
     advance(service, 60.0)
 
     assert record_of(service, A).bad == 0
-    assert record_of(service, A).excess == 0
+    assert record_of(service, A).surcharge == 0
 
 
 def test_backend_that_hangs_is_left_alone_before_its_first_timeout() -> None:

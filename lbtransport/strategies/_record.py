@@ -1,0 +1,47 @@
+"""What `adaptive` knows of one backend, and of the pool, as sums that fade.
+
+A sum that fades exponentially need not be touched to fade.  It is kept in units that
+grow instead (forward decay), and one factor for all of them brings it up to date.
+
+References:
+    Cormode et al., "Forward Decay: A Practical Time Decay Model for Streaming Systems",
+    2009.
+"""
+
+from __future__ import annotations
+
+PRIOR = 2.0  # successes that the pool's mean is worth
+STALE = -1  # no tick
+
+
+class Record:
+    """What is known of one backend, in units that grow; see `Adaptive`."""
+
+    __slots__ = (
+        "bad",
+        "count",
+        "good",
+        "idle_cost",
+        "in_a_row",
+        "latency",
+        "spent",
+        "starts",
+        "successes",
+        "surcharge",
+        "tick",
+    )
+
+    def __init__(self) -> None:
+        """Know nothing."""
+        self.spent = 0.0  # seconds in all attempts
+        self.successes = 0.0
+        self.good = 0.0  # the same, forgotten sooner, to weigh failures against
+        self.bad = 0.0  # fast failures
+        self.in_a_row = 0  # fast failures since the last success
+        self.starts = 0.0  # the sum of when what waits was sent
+        # What follows is computed from it, at the tick named.
+        self.tick = STALE
+        self.latency = 0.0
+        self.count = PRIOR
+        self.surcharge = 0.0  # for failures in excess of the pool's
+        self.idle_cost = 0.0  # with nothing in flight
