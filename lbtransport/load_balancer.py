@@ -16,6 +16,7 @@ from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from lbtransport._arguments import as_backend, as_backends, check_room, check_service
 from lbtransport._balancer import Balancer
 from lbtransport._checking import Checking
 from lbtransport._clock import Clock, SystemClock
@@ -27,8 +28,7 @@ from lbtransport._options import current_options
 from lbtransport._selection import Selection
 from lbtransport._tasks import AsyncTask, Task
 from lbtransport._types import Backend, ServiceStats
-from lbtransport._types.authority import split_service_name
-from lbtransport._validation import check_integer, check_label, check_number, check_type
+from lbtransport._validation import check_label
 from lbtransport._waiting import wait_drained, wait_ready
 from lbtransport.checks import CheckArgument, as_check
 from lbtransport.events import Event
@@ -114,20 +114,11 @@ class LoadBalancer:
             raise ConfigurationError(
                 f"discovery={discovery!r}: discovery is not there yet; leave it away"
             )
-        check_type("name", name, str, "give the hostname that requests are made to")
-        if health is not None:
-            check_type("health", health, HealthPolicy, "give a HealthPolicy")
-        if zone is not None:
-            check_type("zone", zone, str, "give the name of a zone")
+        check_service(name, health=health, zone=zone, deadline=deadline, subset=subset)
         for argument, label in (("host", host), ("tls_name", tls_name)):
             if label is not None:
                 check_label(argument, label)
-        if deadline is not None:
-            check_number("deadline", deadline, above=True, unit="seconds")
-        _check_room(max_in_flight, max_queued, queue_timeout)
-        if subset is not None:
-            check_integer("subset", subset, least=1)
-        split_service_name(name)
+        check_room(max_in_flight, max_queued, queue_timeout)
         self.name = name
         self.deadline = deadline
         self.host = host
@@ -152,7 +143,7 @@ class LoadBalancer:
             subset=subset,
             give_way=_give_way,
         )
-        self.core.update(_backends(backends))
+        self.core.update(as_backends(backends))
         check = None if checks is None else as_check(checks)
         self.checking = Checking(self.core, check, host=host, tls_name=tls_name)
         # Dropped without close(), it takes its checks along.
@@ -175,7 +166,7 @@ class LoadBalancer:
         Raises:
             NoBackendsAvailable: If there is none.
         """
-        return self.core.select(key, _backends(exclude) if exclude else ())
+        return self.core.select(key, as_backends(exclude) if exclude else ())
 
     def execute(
         self, fn: Callable[[Backend], T], key: Hashable = None, idempotent: bool = True
@@ -240,7 +231,7 @@ class LoadBalancer:
 
     def add_backend(self, backend: str | Backend) -> None:
         """Add a backend, or give the one with its URL new attributes."""
-        self.core.add(_backend(backend))
+        self.core.add(as_backend(backend))
 
     def remove_backend(self, url: str | Backend) -> None:
         """Remove a backend; what is in flight to it ends in peace.
@@ -252,7 +243,7 @@ class LoadBalancer:
 
     def update_backends(self, backends: Iterable[str | Backend]) -> None:
         """Make `backends` the whole list; those that stay keep their state."""
-        self.core.update(_backends(backends))
+        self.core.update(as_backends(backends))
 
     # -- the operator's will ------------------------------------------------------
 
@@ -362,38 +353,8 @@ class LoadBalancer:
         return f"<LoadBalancer {self.name!r} backends={len(self.backends)}>"
 
 
-def _check_room(
-    max_in_flight: int | None, max_queued: int | None, queue_timeout: float | None
-) -> None:
-    """Refuse what makes no sense of the limit and the queue behind it."""
-    if max_in_flight is not None:
-        check_integer("max_in_flight", max_in_flight, least=1)
-    if max_queued is not None:
-        check_integer("max_queued", max_queued, least=1)
-        if max_in_flight is None:
-            raise ConfigurationError(
-                f"max_queued={max_queued!r}: without max_in_flight there is always "
-                f"room, and nothing to wait for; give both or none"
-            )
-    if queue_timeout is not None:
-        check_number("queue_timeout", queue_timeout, above=True, unit="seconds")
-
-
 def _give_way() -> None:
     time.sleep(0)  # lets go of the interpreter; other threads need not wait 5 ms for it
-
-
-def _backend(backend: str | Backend) -> Backend:
-    return backend if isinstance(backend, Backend) else Backend(backend)
-
-
-def _backends(backends: Iterable[str | Backend]) -> list[Backend]:
-    if isinstance(backends, (str, Backend)) or not isinstance(backends, Iterable):
-        raise ConfigurationError(
-            f"a {type(backends).__name__} is no list of backends; give a list of URLs, "
-            f"or of Backend values"
-        )
-    return [_backend(backend) for backend in backends]
 
 
 _instances: weakref.WeakSet[LoadBalancer] = weakref.WeakSet()
