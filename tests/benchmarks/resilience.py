@@ -13,6 +13,7 @@ import argparse
 import sys
 
 from lbtransport import HealthPolicy
+from lbtransport.checks import TcpCheck
 from tests.resilience.kit import (
     ILLNESSES,
     SEEN_BY_CALLERS,
@@ -81,6 +82,11 @@ def main() -> int:
             report = restart_all(client, strategy, rate=_RATE, pause=0.5)
             verdicts.append(not report.errors)
             show("rolling restart", client, strategy, report, verdicts[-1])
+            report = restart_all(
+                client, strategy, rate=_RATE, pause=0.5, checks=TcpCheck(interval=0.5)
+            )
+            verdicts.append(not report.errors)
+            show("same, checked", client, strategy, report, verdicts[-1])
     return 0 if all(verdicts) else 1
 
 

@@ -21,6 +21,7 @@ import httpx
 import requests
 
 from lbtransport import LoadBalancer, events
+from lbtransport.checks import TcpCheck
 from lbtransport.httpx import AsyncLoadBalancingTransport
 from lbtransport.requests import LoadBalancingAdapter
 from tests.servers import Answer, Fate, LoopbackServer, Reply, Request, truncated_body
@@ -262,10 +263,21 @@ def flap(
         return load.report
 
 
-def restart_all(client: str, strategy: str, *, rate: float, pause: float) -> Report:
-    """Restart all servers, one after the other."""
-    with fleet() as servers:
-        orders = LoadBalancer("orders", [s.url for s in servers], strategy=strategy)
+def restart_all(
+    client: str,
+    strategy: str,
+    *,
+    rate: float,
+    pause: float,
+    checks: TcpCheck | None = None,
+) -> Report:
+    """Restart all servers, one after the other, perhaps behind active checks too."""
+    with (
+        fleet() as servers,
+        LoadBalancer(
+            "orders", [s.url for s in servers], strategy=strategy, checks=checks
+        ) as orders,
+    ):
         load = Load(orders, rate)
         with load.by(client):
             for server in servers:

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from lbtransport import HealthPolicy, LoadBalancer, events
+from lbtransport.checks import TcpCheck
 from lbtransport.httpx import LoadBalancingTransport
 from tests.certificates import Authority
 from tests.conftest import ServerStarter
@@ -56,10 +57,13 @@ def test_server_that_comes_and_goes_harms_nobody(client: str, strategy: str) -> 
 
 
 @each_client
+@pytest.mark.parametrize(
+    "checks", [None, TcpCheck(interval=0.05, timeout=1, fall=1, rise=1)]
+)
 def test_rolling_restart_of_all_servers_harms_nobody(
-    client: str, strategy: str
+    client: str, strategy: str, checks: TcpCheck | None
 ) -> None:
-    report = restart_all(client, strategy, rate=RATE, pause=0.1)
+    report = restart_all(client, strategy, rate=RATE, pause=0.1, checks=checks)
 
     assert report.errors == []
     assert report.asked > 100
@@ -82,5 +86,7 @@ def test_certificates_that_are_all_wrong_eject_nobody(
                 client.get("https://orders/")
 
     assert not any(isinstance(event, events.BackendEjected) for event in heard)
+    reports = [e for e in heard if isinstance(e, events.CertificatesRefused)]
+    assert len(reports) == 1
     assert {one.state for one in orders.stats().backends} == {"closed"}
     assert sum(one.failures for one in orders.stats().backends) >= 40
