@@ -72,7 +72,9 @@ def play(seconds: float, reporter: Plain | Screen) -> Summary:
         names = fleet.names
         tally, journal = Tally(), Journal(names)
         timeline = Timeline(seconds)
-        with LoadBalancer(SERVICE, names) as orders:
+        # Not the default strategy: that one avoids the dying server before it must be
+        # ejected, and ejection and return are what there is to be seen.
+        with LoadBalancer(SERVICE, names, strategy="power_of_two") as orders:
             servers = tuple(fleet.servers.values())
             observer = Observer(orders, servers, VICTIM, tally, journal)
             orders.subscribe(journal.note)

@@ -23,7 +23,7 @@ import pytest
 
 import lbtransport.httpx
 import lbtransport.httpx2
-from lbtransport import Backend, LoadBalancer
+from lbtransport import Backend, HealthPolicy, LoadBalancer
 from lbtransport.strategies import Candidates, Member
 
 # For tests that stop reading early: the clients then leave generators of theirs to the
@@ -190,6 +190,7 @@ def orders_at(*backends: str | Backend, **options: Any) -> LoadBalancer:
     """Make the service "orders", which prefers the backends listed first."""
     made = [b if isinstance(b, Backend) else Backend(b) for b in backends]
     options.setdefault("strategy", Preferring([backend.url for backend in made]))
+    options.setdefault("health", HealthPolicy(slow_start=0))  # it is chance, too
     return LoadBalancer(
         options.pop("name", "orders"), made, rng=random.Random(7), **options
     )

@@ -185,7 +185,7 @@ async def test_all_who_wait_for_a_lost_connection_are_served(
     orders = orders_at(server.url, retry=False)
 
     # The new pool, too, serves one after the other: a busy machine needs its time.
-    async with narrow(kind, orders, **timeout_of(kind, pool=1.0)) as client:
+    async with narrow(kind, orders, **timeout_of(kind, pool=5.0)) as client:
         await lose_a_connection(kind, client)
         statuses = await at_once(kind, client, 5)
 
