@@ -79,6 +79,8 @@ class Accounts:
         self._on_selected = getattr(strategy, "selected", None)
         self._on_responded = getattr(strategy, "responded", None)
         self._on_released = getattr(strategy, "released", None)
+        self._on_returned: Callable[..., None] | None
+        self._on_returned = getattr(strategy, "returned", None)
 
     # -- from the selections, under no lock ---------------------------------------
 
@@ -144,6 +146,13 @@ class Accounts:
                 outcome = SUCCESS if selection.stage == RESPONDED else CANCELLED
                 self._close(selection, outcome, now, None)
             self.abandoned.popleft()
+
+    def returned(self, state: BackendState, now: float) -> None:
+        """Take note that an ejected backend is back, and begins anew."""
+        self._roster.ramps.begin(state, now)
+        if self._on_returned is not None:
+            self._on_returned(state)
+        self._announcer.note(events.BackendReturned, state.backend)
 
     def take_samples(self) -> None:
         """Bring averages and percentiles up to date."""
@@ -282,8 +291,7 @@ class Accounts:
         if change is Change.EJECTED:
             self._ejected(state, now)
         elif change is Change.RETURNED:
-            self._roster.ramps.begin(state, now)
-            self._announcer.note(events.BackendReturned, state.backend)
+            self.returned(state, now)
         elif change is Change.DISTRUSTED:
             self._announcer.note(events.CertificatesRefused, state.backend)
 

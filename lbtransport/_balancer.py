@@ -95,6 +95,7 @@ class Balancer:
         self._watchers = self.announcer.watchers
         self._now = clock.monotonic
         self._strategy = strategy
+        self._is_keyed: bool = getattr(strategy, "is_keyed", False)
         # A cast at each request would be a call: what it chooses from are our states.
         self._choose = cast(Callable[..., BackendState], strategy.choose)
         # No limit is an integer too: the comparison is on the path of each request.
@@ -109,9 +110,7 @@ class Balancer:
             subset=subset,
             health=health,
             rng=rng,
-            ramps=Ramps(
-                0 if getattr(strategy, "is_keyed", False) else health.slow_start
-            ),
+            ramps=Ramps(0 if self._is_keyed else health.slow_start),
         )
         self._ramps = self._roster.ramps  # guarded by _lock
         self._detector = Detector(  # guarded by _lock
@@ -195,12 +194,26 @@ class Balancer:
                 state = self._choose(candidates, key=key, now=now, rng=self.rng)
                 if now < self._ramps.end_at:
                     state = self._settle(state, candidates, key, now)
+                if roster.on_trial:
+                    state = self._admit(state, candidates)
                 selection = Selection(accounts, state, now)
                 accounts.open(selection, now)
         finally:
             if self._noted or self._watchers:
                 self.announcer.announce()
         return selection
+
+    def _admit(self, state: BackendState, candidates: Candidates) -> BackendState:
+        """Return what was chosen, or now and then a backend that waits for its trial.
+
+        A strategy that learns would leave it alone for long, and its trial is what ends
+        that; as often as by lot is as often as the others choose it.
+        """
+        place = int(self.rng.random() * len(candidates))
+        waiting = () if self._is_keyed else self._roster.on_trial
+        if place < len(waiting) and waiting[place] in candidates:
+            return waiting[place]
+        return state
 
     def _choose_for_queue(
         self, candidates: Candidates, *, key: Hashable, now: float, rng: Random

@@ -31,6 +31,7 @@ class Selectable:
         groups: Candidates in order of preference; none of them is empty.
         usable: Number of usable backends, those without room included.
         in_rotation: Number of those whose circuit does not wait for a trial.
+        on_trial: Those whose circuit does; no more than one request each.
         ejected: Number of backends whose circuit is not closed.
         in_panic: Whether health was ignored because too few backends are usable.
         is_last_resort: Whether none is, so that the candidate is the most promising one
@@ -41,6 +42,7 @@ class Selectable:
     groups: tuple[Candidates, ...]
     usable: int
     in_rotation: int
+    on_trial: tuple[BackendState, ...]
     ejected: int
     in_panic: bool
     is_last_resort: bool
@@ -59,7 +61,7 @@ class Selectable:
 
 NOBODY = Candidates(())
 UNKNOWN = Selectable(
-    (), 0, 0, 0, in_panic=False, is_last_resort=False, stale_at=-math.inf
+    (), 0, 0, (), 0, in_panic=False, is_last_resort=False, stale_at=-math.inf
 )
 
 
@@ -129,6 +131,7 @@ def find_selectable(
         groups=tuple(Candidates(group, members) for group in with_room if group),
         usable=usable,
         in_rotation=usable - len(on_trial),
+        on_trial=tuple(on_trial),
         ejected=len(ejected),
         in_panic=in_panic,
         is_last_resort=is_last_resort,

@@ -15,7 +15,7 @@ from lbtransport._accounts import Accounts
 from lbtransport._announcer import Announcer
 from lbtransport._backends import BackendState
 from lbtransport._roster import Roster
-from lbtransport.events import BackendFailing, BackendRecovered, BackendReturned
+from lbtransport.events import BackendFailing, BackendRecovered
 
 
 class Findings:
@@ -72,9 +72,10 @@ class Findings:
                 circuit.close(now)
                 circuit.counted_from = state.successes
                 state.is_suspect = False
-                self._announcer.note(BackendReturned, state.backend)
-            if was is False or ends_ejection:
+                self._accounts.returned(state, now)
+            elif was is False:
                 self._roster.ramps.begin(state, now)
+            if was is False or ends_ejection:
                 self._roster.invalidate()
         self._announcer.announce()
 

@@ -43,6 +43,7 @@ class Roster:
         table: All backends.
         members: Those that this balancer uses: all, or its subset; in random order.
         candidates: Those that may be selected; valid while `stale_at` lies ahead.
+        on_trial: Those of them that wait for the one request of their trial.
         is_reserved: Whether what has room is for those who wait for it, see `_queue`.
         stale_at: When `refresh` must be called before `candidates` may be used.
         ramps: Who of them has only a part of its share so far.
@@ -74,6 +75,7 @@ class Roster:
         self._tiers: Tiers = ()
         self.selectable = UNKNOWN
         self.candidates = NOBODY
+        self.on_trial: tuple[BackendState, ...] = ()
         self.is_reserved = False
         self.stale_at = -math.inf
 
@@ -95,6 +97,7 @@ class Roster:
             panic_threshold=self._panic_threshold,
         )
         self.candidates = NOBODY if self.is_reserved else selectable.candidates
+        self.on_trial = selectable.on_trial
         if selectable.in_panic is not was_in_panic:
             note = PanicEntered if selectable.in_panic else PanicLeft
             self._announcer.note(note)

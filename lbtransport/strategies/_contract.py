@@ -93,12 +93,14 @@ class Candidates(tuple[Member, ...]):  # noqa: SLOT001 - a tuple can have none
 class Strategy(Protocol):
     """The rule that chooses among candidates.
 
-    A strategy may also have any of three methods, called under the lock after the
+    A strategy may also have any of four methods, called under the lock after the
     member's counters were brought up to date:
 
     - ``selected(member, *, now)``,
     - ``responded(member, *, started_at, now, latency, outcome)``: the headers came,
-    - ``released(member, *, started_at, now, outcome, was_waiting)``: it is over.
+    - ``released(member, *, started_at, now, outcome, was_waiting)``: it is over,
+    - ``returned(member)``: it was ejected for what failed, and is back; what spoke
+      against it has had its consequence.
 
     Instants and `latency` are seconds; `started_at` is what `now` was when the member
     was selected, and `latency` may differ from their difference, for the caller may

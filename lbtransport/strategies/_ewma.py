@@ -142,6 +142,10 @@ class PeakEwma:
             average.starts -= started_at
             self._learn(average, now - started_at, now, outcome)
 
+    def returned(self, member: Member) -> None:
+        """Price no failure any more of a backend that was ejected, and is back."""
+        average_of(member).failed_at = -math.inf
+
     def _learn(
         self, average: Average, latency: float, now: float, outcome: Outcome
     ) -> None:

@@ -33,15 +33,19 @@ class Record:
 
     def __init__(self) -> None:
         """Know nothing."""
+        self.starts = 0.0  # the sum of when what waits was sent
+        self.forget()
+        # What is computed from it, at the tick named.
+        self.latency = 0.0
+        self.count = PRIOR
+        self.surcharge = 0.0  # for failures in excess of the pool's
+        self.idle_cost = 0.0  # with nothing in flight
+
+    def forget(self) -> None:
+        """Know nothing again, but of what still waits."""
         self.spent = 0.0  # seconds in all attempts
         self.successes = 0.0
         self.good = 0.0  # the same, forgotten sooner, to weigh failures against
         self.bad = 0.0  # fast failures
         self.in_a_row = 0  # fast failures since the last success
-        self.starts = 0.0  # the sum of when what waits was sent
-        # What follows is computed from it, at the tick named.
         self.tick = STALE
-        self.latency = 0.0
-        self.count = PRIOR
-        self.surcharge = 0.0  # for failures in excess of the pool's
-        self.idle_cost = 0.0  # with nothing in flight

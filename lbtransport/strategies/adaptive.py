@@ -159,6 +159,11 @@ class Adaptive:
             record.spent += (now - started_at) * self._unit(now)
             record.tick = STALE
 
+    def returned(self, member: Member) -> None:
+        """Take a backend that was ejected, and is back, for one like the others."""
+        if member.strategy_state is not None:
+            member.strategy_state.forget()
+
     def _succeeded(self, record: Record, latency: float, now: float) -> None:
         # Within a tick a unit hardly grows.
         unit = self._unit_of_tick if now < self._tick_ends_at else self._unit(now)

@@ -10,6 +10,8 @@ import pytest
 from lbtransport import Outcome, Selection, events
 from lbtransport._types import Fault
 from lbtransport._types.outcome import FAULTS
+from lbtransport.strategies import Candidates, Member
+from lbtransport.strategies.round_robin import RoundRobin
 from lbtransport.testing import ManualClock
 from tests.balancer.kit import SUCCESS, chosen, kinds, wait_for_return
 from tests.core_kit import (
@@ -17,6 +19,7 @@ from tests.core_kit import (
     REFUSED,
     A,
     B,
+    C,
     advance,
     eject,
     make_service,
@@ -207,3 +210,43 @@ def test_cut_body_of_the_trial_does_not_eject_the_last_one() -> None:
     trial.release(outcome=CUT_BODY)
 
     assert states_of(service)[A] == "closed"
+
+
+class Shunning(RoundRobin):
+    """Never chooses A while there is another, as one that has learned would."""
+
+    is_keyed = False
+
+    def choose(self, candidates: Candidates, **wishes: Any) -> Member:
+        others = [one for one in candidates if one.backend.url != A]
+        return others[0] if others else candidates[0]
+
+
+class ShunningByKey(Shunning):
+    is_keyed = True
+
+
+@pytest.mark.parametrize("strategy", [Shunning(), ShunningByKey()])
+def test_trial_does_not_wait_until_the_strategy_likes_it(strategy: Shunning) -> None:
+    service = make_service([A, B, C], strategy=strategy)
+    for _ in range(5):
+        select_only(service, A).release(outcome=REFUSED)
+    wait_for_return(service, A)
+
+    found = chosen(service)
+
+    assert (A in found) is not strategy.is_keyed
+    assert (states_of(service)[A] == "closed") is not strategy.is_keyed
+
+
+def test_no_other_request_goes_against_the_strategys_choice() -> None:
+    service = make_service([A, B, C], strategy=Shunning())
+    for _ in range(5):
+        select_only(service, A).release(outcome=REFUSED)
+    wait_for_return(service, A)
+
+    held = [service.select() for _ in range(60)]
+
+    assert sum(one.backend.url == A for one in held) == 1
+    for one in held:
+        one.release()

@@ -7,10 +7,21 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from lbtransport import Backend, Outcome
+import pytest
+
+from lbtransport import Backend, HealthPolicy, Outcome
 from lbtransport.strategies import Candidates
 from lbtransport.strategies.round_robin import RoundRobin
-from tests.core_kit import REFUSED, STATUS_500, A, B, advance, make_service
+from tests.core_kit import (
+    REFUSED,
+    STATUS_500,
+    A,
+    B,
+    advance,
+    eject,
+    make_service,
+    stats_of,
+)
 
 
 class Listening(RoundRobin):
@@ -175,3 +186,45 @@ def test_changes_are_told_one_at_a_time() -> None:
 
     assert not strategy.is_met.is_set()
     assert {backend.url for backend in service.backends} == {A, B}
+
+
+class Hearing(RoundRobin):
+    """Hears who is back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.back: list[str] = []
+
+    def returned(self, member: Any) -> None:
+        self.back.append(member.backend.url)
+
+
+def test_strategy_is_told_who_is_back_after_an_ejection() -> None:
+    strategy = Hearing()
+    service = make_service([A, B], strategy=strategy)
+    eject(service, A)
+    advance(service, 2.0)
+
+    for _ in range(20):
+        service.select().release()
+
+    assert strategy.back == [A]
+
+
+@pytest.mark.parametrize("name", ["adaptive", "peak_ewma", "least_response_time"])
+def test_one_that_is_back_is_not_avoided_for_what_it_did(name: str) -> None:
+    service = make_service([A, B], strategy=name, health=HealthPolicy(slow_start=0))
+    for _ in range(20):
+        with service.select() as selection:
+            advance(service, 0.01)
+            selection.responded()
+    eject(service, A)
+    advance(service, 2.0)
+    before = stats_of(service, A).total
+
+    for _ in range(100):
+        with service.select() as selection:
+            advance(service, 0.01)
+            selection.responded()
+
+    assert stats_of(service, A).total - before > 25
