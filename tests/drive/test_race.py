@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import anyio
 import pytest
@@ -14,7 +15,7 @@ from anyio.lowlevel import checkpoint
 from lbtransport import Backend
 from lbtransport._drive import drive, drive_async
 from lbtransport._effects import Leg, Race, Send
-from lbtransport._race import _MOST_THREADS, threads
+from lbtransport._race import _MOST_THREADS, _Heat, threads
 from tests.core_kit import A, B
 from tests.drive.kit import PATIENCE
 
@@ -348,3 +349,106 @@ def test_exit_of_a_thread_is_the_callers_to_raise() -> None:
 def test_places_come_back() -> None:
     for _ in range(3 * _MOST_THREADS):
         in_threads(make_race(NEVER), Track())
+
+
+class NeverClosedError(Exception):
+    """What closing a response may come to."""
+
+
+@every_driver
+def test_response_that_cannot_be_closed_is_no_matter(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    track = Track(gates={A: Gate()})
+
+    def fail(response: str) -> None:
+        raise NeverClosedError
+
+    monkeypatch.setattr(track, "close", fail)
+
+    def is_welcome(response: Any) -> bool:
+        track.gates[A].open()
+        return bool(response == A)
+
+    assert ended(run(make_race(is_welcome=is_welcome), track)) == [(1, B), (0, A)]
+
+
+def test_leg_that_ended_in_the_same_moment_is_closed_in_threads() -> None:
+    track = Track()
+    heat = _Heat(ThreadCourier(track))
+    assert heat.start(FIRST)
+    assert heat.start(EXTRA)
+    ends_at = time.monotonic() + PATIENCE
+    while heat.ended.qsize() < 2 and time.monotonic() < ends_at:
+        time.sleep(0.001)
+
+    heat.end()
+
+    assert sorted(track.closed) == [A, B]
+
+
+class TwinCourier(TaskCourier):
+    """Answers to both in the same round of the loop."""
+
+    both: ClassVar[anyio.Event]
+
+    async def send(self, backend: Backend, timeout: float | None) -> Any:
+        self.sent_to = backend.url
+        if backend.url == A:
+            await self.both.wait()
+        return self.track.answer(backend)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_leg_that_ended_in_the_same_moment_is_closed_in_tasks(backend: str) -> None:
+    track = Track()
+
+    async def main() -> list[Leg]:
+        TwinCourier.both = anyio.Event()
+
+        def extra() -> Send:
+            TwinCourier.both.set()
+            return EXTRA
+
+        return await drive_async(steps_of(make_race(extra=extra)), TwinCourier(track))
+
+    (leg,) = anyio.run(main, backend=backend)
+
+    assert {leg.response, *track.closed} == {A, B}
+    assert track.adopted == [leg.response]
+
+
+class FailingFirst(TwinCourier):
+    """Fails on the first leg, and lets the other one end after that."""
+
+    failed: ClassVar[anyio.Event]
+
+    async def send(self, backend: Backend, timeout: float | None) -> Any:
+        self.sent_to = backend.url
+        if backend.url == A:
+            await self.both.wait()
+            self.failed.set()
+            raise OSError("down")
+        await self.failed.wait()
+        return self.track.answer(backend)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_failure_that_comes_first_leaves_the_other_to_decide(backend: str) -> None:
+    track = Track()
+
+    async def main() -> list[Leg]:
+        FailingFirst.both, FailingFirst.failed = anyio.Event(), anyio.Event()
+
+        def extra() -> Send:
+            FailingFirst.both.set()
+            return EXTRA
+
+        return await drive_async(steps_of(make_race(extra=extra)), FailingFirst(track))
+
+    lost, kept = anyio.run(main, backend=backend)
+
+    assert isinstance(lost.error, OSError)
+    assert kept.response == B
+    assert track.adopted == [B]
+    assert track.closed == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.core_kit import TIMEOUT, URLS, answer, make_service
 from tests.exchange.kit import Client, refused, timed_out
 
@@ -37,3 +39,20 @@ def test_timeouts_are_not_repeated_in_a_brownout() -> None:
     client.fail(TimeoutError)
 
     assert len(client.script.sent_to) == 1
+
+
+def test_timeout_of_a_backend_that_is_gone_is_repeated() -> None:
+    service = make_service()
+    gone: list[str] = []
+
+    def vanish(url: str) -> Any:
+        if gone:
+            return 200
+        gone.append(url)
+        service.remove_backend(url)
+        return timed_out()
+
+    client = Client(by_backend=vanish, service=service)
+
+    assert client.ask().status == 200
+    assert client.script.sent_to[1] not in gone

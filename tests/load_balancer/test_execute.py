@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import httpx
@@ -21,6 +22,7 @@ from lbtransport import (
 )
 from lbtransport.strategies.round_robin import RoundRobin
 from tests.core_kit import A, B, C, advance, in_flight, make_service, stats_of
+from tests.servers import PATIENCE
 
 
 def refuse(backend: Backend) -> Any:
@@ -287,3 +289,24 @@ async def test_awaited_result_is_judged_by_a_function_of_the_users() -> None:
     assert await service.execute_async(ask) == "sick"
 
     assert stats_of(service, A).failures == 1
+
+
+def test_execute_may_be_hedged() -> None:
+    service = make_service([A, B], retry=RetryPolicy(hedge_percentile=0.95))
+    for _ in range(100):
+        with service.select() as selection:
+            selection.responded()
+    called = list[str]()
+    is_over = threading.Event()
+
+    def call(backend: Backend) -> str:
+        called.append(backend.url)
+        if len(called) == 1:
+            assert is_over.wait(PATIENCE)
+        return backend.url
+
+    answer = service.execute(call)
+    is_over.set()
+
+    assert called == [called[0], answer]
+    assert set(called) == {A, B}

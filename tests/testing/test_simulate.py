@@ -202,3 +202,12 @@ def test_simulated_time_is_a_clock() -> None:
     clock: Clock = Timeline()
 
     assert clock.monotonic() == clock.wall() == 0.0
+
+
+def test_hedging_is_not_simulated() -> None:
+    plain, hedged = (
+        simulate(SMALL, "power_of_two", seed=3, retry=policy)
+        for policy in (RetryPolicy(), RetryPolicy(hedge_percentile=0.95))
+    )
+
+    assert hedged == plain
