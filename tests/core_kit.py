@@ -115,6 +115,8 @@ class interrupted_at:  # noqa: N801 - a context manager, as contextlib names its
 
     def __enter__(self) -> None:
         self._traced_before = sys.gettrace()
+        # Python 3.12 traces no instructions before some frame has asked for it.
+        sys._getframe().f_trace_opcodes = True
         sys.settrace(self._trace)
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> bool:
