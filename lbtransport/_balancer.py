@@ -374,15 +374,13 @@ class Balancer:
                 state.circuit, self._now(), members=len(self._roster.members)
             )
 
-    def is_fair(self, selection: Selection, deadline: float | None) -> bool:
+    def is_fair(self, selection: Selection, deadline: float) -> bool:
         """Tell whether a timeout speaks against the backend, and not the caller.
 
         Args:
             selection: Of the attempt that timed out just now.
-            deadline: Seconds that the whole exchange had; None if it had no limit.
+            deadline: Seconds that the whole exchange had.
         """
-        if deadline is None:
-            return True
         with self._lock:
             had = self._now() - selection.started_at
             self._accounts.take_samples()

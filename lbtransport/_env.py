@@ -19,8 +19,9 @@ import threading
 from collections.abc import Mapping, Sequence
 
 from lbtransport._errors import ConfigurationError
-from lbtransport._grammar import did_you_mean, read_safely, split
+from lbtransport._grammar import read_safely
 from lbtransport._toml import Layers, read_file
+from lbtransport._values import did_you_mean, split
 from lbtransport.config import (
     SETTINGS,
     Given,

@@ -92,6 +92,7 @@ def exchange(  # noqa: PLR0912, PLR0915 - one life, told in one piece
             outcome = job.outcome_of_error(caught)
             if (
                 outcome.fault in TIMEOUTS
+                and job.deadline is not None
                 and ends_at - balancer.clock.monotonic() <= _SHORTEST_TIMEOUT
                 and not balancer.is_fair(selection, job.deadline)
             ):

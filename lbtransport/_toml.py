@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from lbtransport._errors import ConfigurationError, hide_credentials
-from lbtransport._grammar import did_you_mean
+from lbtransport._values import did_you_mean
 from lbtransport.config import POLICIES, Given, check_name, settings_for
 
 Layers: TypeAlias = dict[str, dict[str, Given]]

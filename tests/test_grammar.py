@@ -15,15 +15,13 @@ from lbtransport import Backend, ConfigurationError, HealthPolicy, RetryPolicy
 from lbtransport._errors import hide_credentials
 from lbtransport._grammar import (
     DURATION_ENDINGS,
-    did_you_mean,
     read_backends,
     read_check,
-    read_duration,
     read_safely,
     reader_of,
-    split,
     without_secrets,
 )
+from lbtransport._values import did_you_mean, read_duration, split
 from lbtransport.checks import HttpCheck, Pace, TcpCheck
 from tests.config_kit import SECRET, attributes, everything_said, mistake_in
 

@@ -20,6 +20,7 @@ from lbtransport import (
     NoBackendsAvailable,
     Outcome,
     Selection,
+    events,
 )
 from lbtransport._effects import Effect, Wait
 from lbtransport._turn import select_in_turn
@@ -373,6 +374,21 @@ def test_time_alone_makes_room() -> None:
     assert service.core.clock.monotonic() == pytest.approx(1000.3)
     assert waiter.selection is not None
     assert waiter.selection.backend.url == B
+    held.release()
+
+
+def test_what_a_look_found_is_announced_at_once() -> None:
+    service = make_service([A, B], max_in_flight=1, max_queued=1, queue_timeout=9.0)
+    eject(service, B)
+    held = service.select()
+    waiter = Waiter(service)
+    told: list[events.Event] = []
+    service.subscribe(told.append)
+
+    while waiter.wait is not None:
+        waiter.nap()
+
+    assert [type(event) for event in told] == [events.BackendOnTrial]
     held.release()
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeAlias, TypeVar
 
 from lbtransport._errors import ConfigurationError
-from lbtransport._grammar import did_you_mean, read_duration, read_integer, read_number
+from lbtransport._values import did_you_mean, read_duration, read_integer, read_number
 from lbtransport.testing import (
     Absent,
     Deterministic,

@@ -11,14 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from lbtransport._errors import ConfigurationError
-from lbtransport._grammar import (
-    did_you_mean,
-    read_duration,
-    read_integer,
-    read_number,
-    read_switch,
-    read_text,
-)
 from lbtransport._simulate.grammar import (
     read_faults,
     read_list,
@@ -27,6 +19,14 @@ from lbtransport._simulate.grammar import (
 )
 from lbtransport._toml import load
 from lbtransport._validation import check_integer
+from lbtransport._values import (
+    did_you_mean,
+    read_duration,
+    read_integer,
+    read_number,
+    read_switch,
+    read_text,
+)
 from lbtransport.strategies import STRATEGIES, make_strategy
 from lbtransport.testing import YARDSTICKS, Scenario, Server
 

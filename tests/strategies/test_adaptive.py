@@ -277,14 +277,19 @@ def test_given_up_request_leaves_the_time_that_it_waited() -> None:
     assert idle_shares(service) == {B: 1.0}
 
 
+@pytest.mark.parametrize("latency", [None, 5.0])
 @pytest.mark.parametrize("outcome", [Outcome.neutral(), Outcome.throttled(0.0)])
-def test_what_is_not_the_backends_doing_says_nothing(outcome: Outcome) -> None:
+def test_what_is_not_the_backends_doing_says_nothing(
+    outcome: Outcome, latency: float | None
+) -> None:
     service = known((A, 0.1), (B, 0.1))
-    before = record_of(service, A).spent
+    before = record_of(service, A)
+    spent, starts = before.spent, before.starts
 
-    service.select(exclude=[B]).release(outcome=outcome, latency=5.0)
+    service.select(exclude=[B]).release(outcome=outcome, latency=latency)
 
-    assert record_of(service, A).spent == before
+    after = record_of(service, A)
+    assert (after.spent, after.starts) == (spent, starts)
 
 
 def test_answer_that_is_no_measure_of_speed_says_nothing_of_it() -> None:
@@ -294,6 +299,24 @@ def test_answer_that_is_no_measure_of_speed_says_nothing_of_it() -> None:
     service.select(exclude=[B]).responded(outcome=Outcome.throttled(0.0))
 
     assert record_of(service, A).spent == before
+
+
+def test_returned_backend_is_believed_to_be_like_the_pool() -> None:
+    service = known((A, 0.1), (B, 5.0))
+    strategy: Any = service.core._strategy
+
+    strategy.returned(service.core._roster.table.find(Backend(B)))
+
+    assert record_of(service, B).latency == pytest.approx((0.1 + 5.0) / 2)
+
+
+def test_backend_may_return_before_it_was_ever_considered() -> None:
+    service = make_service([A, B], strategy="adaptive")
+    strategy: Any = service.core._strategy
+
+    strategy.returned(service.core._roster.table.find(Backend(B)))
+
+    assert idle_shares(service) == pytest.approx({A: 0.5, B: 0.5}, abs=0.1)
 
 
 # -- options ----------------------------------------------------------------------
