@@ -23,6 +23,7 @@ from lbtransport._backends import BackendState, Difference, unique
 from lbtransport._clock import Clock
 from lbtransport._errors import NoBackendsAvailable
 from lbtransport._findings import Findings
+from lbtransport._outlook import Outlook
 from lbtransport._picture import picture, why_nobody
 from lbtransport._queue import Queue
 from lbtransport._ramps import Ramps
@@ -38,12 +39,6 @@ from lbtransport.strategies import Candidates, Strategy
 
 if TYPE_CHECKING:
     from random import Random
-
-# What an attempt must have had before it is held against the backend that the deadline
-# cut it: less than half is what others left over, and in less than twice the average
-# many a good answer is not there.
-_FAIR_PART = 0.5  # of the deadline
-_FAIR_LATENCIES = 2.0  # times the average of the backend
 
 
 class Balancer:
@@ -137,6 +132,13 @@ class Balancer:
             retry,
             roster=self._roster,
             accounts=self._accounts,
+            announcer=self.announcer,
+            now=self._now,
+        )
+        self.outlook = Outlook(
+            roster=self._roster,
+            accounts=self._accounts,
+            detector=self._detector,
             announcer=self.announcer,
             now=self._now,
         )
@@ -328,64 +330,6 @@ class Balancer:
                 return self._roster.table.find(backend).is_draining
             except KeyError:
                 return True
-
-    def has_untried(self, tried: Collection[Backend]) -> bool:
-        """Tell whether a candidate is left that was not tried."""
-        with self._lock:
-            now = self._now()
-            self._roster.refresh(now)
-            found = bool(self._roster.untried(tried, now, against_evidence=False))
-        if self._noted:  # not always: those who wait for a change ask here, and wake
-            self.announcer.announce()
-        return found
-
-    def is_ready(self) -> bool:
-        """Tell whether a usable backend is there."""
-        with self._lock:
-            now = self._now()
-            self._accounts.settle(now)
-            self._roster.refresh(now)
-            found = self._roster.selectable.usable > 0
-        if self._noted:  # not always: those who wait for a change ask here, and wake
-            self.announcer.announce()
-        return found
-
-    def usable_in(self) -> float:
-        """Return seconds until time alone makes a backend usable; 0 if one is now."""
-        with self._lock:
-            now = self._now()
-            self._roster.refresh(now)
-            selectable = self._roster.selectable
-            return 0.0 if selectable.usable else selectable.stale_at - now
-
-    def changes_at(self) -> float:
-        """Return when time alone changes who is usable; infinity if it does not."""
-        with self._lock:
-            return self._roster.selectable.stale_at
-
-    def timeouts_are_widespread(self, backend: Backend) -> bool:
-        """Tell whether the other backends time out too; see `health.detector`."""
-        with self._lock:
-            try:
-                state = self._roster.table.find(backend)
-            except KeyError:  # removed while the request was out
-                return False
-            return self._detector.timeouts_are_widespread(
-                state.circuit, self._now(), members=len(self._roster.members)
-            )
-
-    def is_fair(self, selection: Selection, deadline: float) -> bool:
-        """Tell whether a timeout speaks against the backend, and not the caller.
-
-        Args:
-            selection: Of the attempt that timed out just now.
-            deadline: Seconds that the whole exchange had.
-        """
-        with self._lock:
-            had = self._now() - selection.started_at
-            self._accounts.take_samples()
-            usual = selection.state.latency or 0.0
-        return had >= max(_FAIR_PART * deadline, _FAIR_LATENCIES * usual)
 
     def reset_after_fork(self) -> None:
         """Forget, in the child, what belongs to the parent."""

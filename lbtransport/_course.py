@@ -144,7 +144,7 @@ class Course:
             return None
         outcome = attempt.outcome
         now = self._balancer.clock.monotonic()
-        self._standing.has_untried = self._balancer.has_untried(self._tried)
+        self._standing.has_untried = self._balancer.outlook.has_untried(self._tried)
         self._standing.is_stale = outcome.fault is Fault.STALE
         self._standing.retry_after = self._throttled_for(outcome, now)
         self._standing.remaining = ends_at - now
@@ -234,7 +234,7 @@ class Course:
         """
         if outcome.until is None:
             return 0.0
-        return max(0.0, min(outcome.until - now, self._balancer.usable_in()))
+        return max(0.0, min(outcome.until - now, self._balancer.outlook.usable_in()))
 
     def _may_repeat(self, attempt: Ended) -> bool:
         """Tell whether repeating is safe, and whether it helps."""
@@ -243,7 +243,7 @@ class Course:
         fault = attempt.outcome.fault
         if fault is Fault.CERTIFICATE:
             # The same one is no better when it is shown again.
-            return self._balancer.has_untried(self._tried)
+            return self._balancer.outlook.has_untried(self._tried)
         if fault is not Fault.RESPONSE_TIMEOUT:
             return True
         # A slow fleet that is asked twice gets slower: once at most, unless the user's
@@ -251,7 +251,7 @@ class Course:
         if self._has_repeated_timeout and not self._plan.is_own:
             return False
         self._has_repeated_timeout = True
-        return not self._balancer.timeouts_are_widespread(attempt.backend)
+        return not self._balancer.outlook.timeouts_are_widespread(attempt.backend)
 
     def _announce(self, attempt: Ended, wait: float) -> None:
         number = self._call.attempt_number

@@ -94,7 +94,7 @@ def exchange(  # noqa: PLR0912, PLR0915 - one life, told in one piece
                 outcome.fault in TIMEOUTS
                 and job.deadline is not None
                 and ends_at - balancer.clock.monotonic() <= _SHORTEST_TIMEOUT
-                and not balancer.is_fair(selection, job.deadline)
+                and not balancer.outlook.is_fair(selection, job.deadline)
             ):
                 outcome = CUT_SHORT
             selection.release(outcome=outcome)

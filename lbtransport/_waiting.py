@@ -33,10 +33,10 @@ def wait_ready(
     # Time alone changes things too: an ejection ends without anybody's doing.
     return _wait_until(
         balancer,
-        balancer.is_ready,
+        balancer.outlook.is_ready,
         timeout,
         look_again_at=lambda: min(
-            balancer.changes_at(), balancer.clock.monotonic() + _LONGEST_NAP
+            balancer.outlook.changes_at(), balancer.clock.monotonic() + _LONGEST_NAP
         ),
     )
 

@@ -171,12 +171,12 @@ def test_timeouts_are_widespread_by_what_the_others_show() -> None:
 
     answer(service, B, TIMEOUT, TIMEOUT, TIMEOUT)
 
-    assert service.core.timeouts_are_widespread(Backend(A))
-    assert not service.core.timeouts_are_widespread(Backend(B))
+    assert service.core.outlook.timeouts_are_widespread(Backend(A))
+    assert not service.core.outlook.timeouts_are_widespread(Backend(B))
 
 
 def test_timeout_of_a_removed_backend_is_no_brownout() -> None:
     service = make_service([A, B])
     answer(service, B, TIMEOUT, TIMEOUT, TIMEOUT)
 
-    assert not service.core.timeouts_are_widespread(Backend(C))
+    assert not service.core.outlook.timeouts_are_widespread(Backend(C))
