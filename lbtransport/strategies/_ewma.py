@@ -99,11 +99,19 @@ class PeakEwma:
         """Have heard of nobody yet."""
         check_number("decay_time", decay_time, above=True, unit="seconds")
         self._memory = float(decay_time)
-        self._members: Sequence[Member] = ()
+        self._known: list[Average] = []  # of the members that were heard of
+        self._start = 0.0  # where new members start from
+        self._start_at = -math.inf  # the instant for which that holds
 
     def members_changed(self, members: Sequence[Member]) -> None:
         """Know who the peers of a new member are."""
-        self._members = members
+        # Published first and then filled: who is heard of meanwhile is not lost, and
+        # may be in it twice, which no median minds.
+        self._known = known = []
+        for member in members:
+            average: Average | None = member.strategy_state
+            if average is not None and not average.is_guess:
+                known.append(average)
 
     # -- what comes in ------------------------------------------------------------
 
@@ -156,7 +164,10 @@ class PeakEwma:
             return  # the backend had no part in it
         # A status above 399 may have cost less than what was asked for.
         may_fall = outcome.sample and outcome.status is None and not failed
+        was_guess = average.is_guess
         average.add(latency, now, self._memory, may_fall=may_fall)
+        if was_guess and not average.is_guess:
+            self._known.append(average)
 
     # -- what goes out ------------------------------------------------------------
 
@@ -185,17 +196,18 @@ class PeakEwma:
         return latency * (1 + member.in_flight / weight) * (1 + _PENALTY * failed)
 
     def _median(self, now: float, rng: Random) -> float | None:
-        """Return the median of what is known of the peers; None if nothing is."""
-        peers = self._members
-        if len(peers) > _MOST_PEERS:
-            peers = rng.sample(peers, _MOST_PEERS)
-        averages = [average_of(peer) for peer in peers]
-        known = sorted(
-            average.read(now, self._memory)
-            for average in averages
-            if average.value is not None and not average.is_guess
-        )
-        return known[len(known) // 2] if known else None
+        """Return the median of what is known of the peers; None if nothing is.
+
+        It is the same for all that are new at `now`: where thousands are, a sample for
+        each of them would take a third of a second.
+        """
+        known = self._known
+        if known and now != self._start_at:
+            if len(known) > _MOST_PEERS:
+                known = rng.sample(known, _MOST_PEERS)
+            latencies = sorted(average.read(now, self._memory) for average in known)
+            self._start, self._start_at = latencies[len(latencies) // 2], now
+        return self._start if known else None
 
 
 def average_of(member: Member) -> Average:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from lbtransport import ConfigurationError, Outcome
+from lbtransport import ConfigurationError, HealthPolicy, LoadBalancer, Outcome
+from lbtransport._backends import BackendState
 from lbtransport._clock import ManualClock
 from lbtransport._types.outcome import CANCELLED
-from lbtransport.strategies import make_strategy
+from lbtransport.strategies import Candidates, make_strategy
 from lbtransport.strategies._ewma import Average
 from tests.core_kit import (
     REFUSED,
@@ -23,9 +25,17 @@ from tests.core_kit import (
     advance,
     make_service,
 )
-from tests.strategies.kit import idle_shares, serve
+from tests.strategies.kit import choose, idle_shares, make_members, serve
+
+MANY = [f"http://10.0.{n >> 8}.{n & 255}:8080" for n in range(500)]
 
 every_one = pytest.mark.parametrize("strategy", ["least_response_time", "peak_ewma"])
+
+
+def averages_of(service: LoadBalancer) -> list[Average]:
+    """Return what is kept of the backends that were looked at so far."""
+    states = service.core._roster.table
+    return [one.strategy_state for one in states if one.strategy_state is not None]
 
 
 def test_average_jumps_to_a_peak() -> None:
@@ -189,20 +199,60 @@ def test_load_counts(strategy: str) -> None:
 
 
 @every_one
-def test_many_peers_are_sampled(strategy: str) -> None:
-    urls = [f"http://10.0.1.{n}" for n in range(50)]
-    service = make_service(urls, strategy=strategy)
-    for _ in range(500):
-        selection = service.select()
-        advance(service, 0.01)
-        selection.release()
+def test_one_that_is_known_of_many_is_enough_to_start_from(strategy: str) -> None:
+    service = make_service(MANY, strategy=strategy)
+    service.select().release(latency=0.1)
 
-    service.add_backend(A)
+    core: Any = service.core
+    costs = {
+        core._strategy.cost(state, 1.0, core._now(), core.rng)
+        for state in core._roster.table
+    }
+
+    assert costs == {0.1}
+
+
+@every_one
+def test_all_that_are_new_at_an_instant_start_alike(strategy: str) -> None:
+    service = make_service(MANY, strategy=strategy, health=HealthPolicy(slow_start=0))
+    for number in range(500):
+        service.select().release(latency=0.01 * (1 + number % 7))
+        advance(service, 0.01)
+
+    service.update_backends([*MANY, A, B, C])
     idle_shares(service)
 
-    state = service.core._roster.table.find(A)
-    average: Any = state.strategy_state
-    assert average is None or average.value is None or average.value < 0.02
+    (started,) = {
+        average.value
+        for average in averages_of(service)
+        if average.is_guess and average.at == service.core._now()
+    }
+    assert started is not None
+    assert 0.005 < started < 0.07
+
+
+@every_one
+def test_who_is_heard_of_while_the_list_changes_is_known(strategy: str) -> None:
+    told: Any = make_strategy(strategy)
+    members = make_members((1, 1), (0, 1))
+
+    def answered_meanwhile() -> Iterator[BackendState]:
+        for member in members:
+            yield member
+            members[0].waiting = members[0].in_flight = 0
+            told.responded(
+                members[0],
+                started_at=999.5,
+                now=1000.0,
+                latency=0.5,
+                outcome=Outcome.success(),
+            )
+
+    told.selected(members[0], now=999.5)
+    told.members_changed(answered_meanwhile())
+    choose(told, Candidates(members), random.Random(7))
+
+    assert members[1].strategy_state.value == 0.5
 
 
 @every_one
