@@ -191,18 +191,19 @@ class Accounts:
         recent = self._recent
         if now > recent.fades_at:
             self._pass_time(now)
-        state, stage, judged = selection.state, selection.stage, selection.judged
+        state, judged = selection.state, selection.judged
+        was_waiting = selection.stage == WAITING
         is_trial = 0 != selection.trial == state.circuit.trial
         if is_trial or state.in_flight >= self._max_in_flight:
             self._roster.invalidate()
         selection.stage = RELEASED  # no calls in these lines, as above
         state.in_flight -= 1
-        if stage == WAITING:
+        if was_waiting:
             state.waiting -= 1
         if is_trial:
             state.circuit.trial = 0
-        was_waiting = stage == WAITING
-        if was_waiting and outcome.is_answer:
+        # Most are plain successes, and asking one for what it is would be a call.
+        if was_waiting and (outcome is SUCCESS or outcome.is_answer):
             was_waiting = False  # its headers came, and are told only now
             self._answered(selection, outcome, now, latency)
         elif was_waiting:
