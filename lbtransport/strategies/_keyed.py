@@ -74,6 +74,7 @@ class _Table(Generic[P]):
         members: All of them, as they were given.
         found: The same, by URL.
         memo: The homes of keys that were met lately.
+        complete: Candidates that are all the members.
     """
 
     placement: P | None = None
@@ -81,6 +82,7 @@ class _Table(Generic[P]):
     members: Sequence[Member] = ()
     found: Mapping[str, Member] = field(default_factory=dict)
     memo: dict[Hashable, Member] = field(default_factory=dict)
+    complete: Candidates | None = None
 
     def home(self, key: Hashable) -> Member | None:
         """Return the member that a key belongs to, and remember it."""
@@ -94,6 +96,13 @@ class _Table(Generic[P]):
                 self.memo.clear()
             self.memo[key] = member
         return member
+
+    def is_candidate(self, member: Member, candidates: Candidates) -> bool:
+        """Tell whether a member is among `candidates`, which mostly all members are."""
+        if len(candidates) == len(self.members) and candidates.members is self.members:
+            self.complete = candidates  # seen at a glance from now on
+            return True
+        return member in candidates
 
     def stand_in(self, candidates: Candidates, position: int) -> Member:
         """Return the first successor that is a candidate."""
@@ -166,12 +175,8 @@ class Keyed(ABC, Generic[P]):
                 return self._choose_unkeyed(candidates, rng)
             member = table.home(key)
         if member is None or (
-            # Mostly all members are candidates, which is seen at a glance.
-            (
-                len(candidates) != len(table.members)
-                or candidates.members is not table.members
-            )
-            and member not in candidates
+            candidates is not table.complete
+            and not table.is_candidate(member, candidates)
         ):
             member = table.stand_in(candidates, hash_key(key))
         if self._bounds is not None and not self._has_room(member, candidates):
