@@ -3,13 +3,16 @@
 Up to 32 candidates it is nginx's smooth form, which interleaves as evenly as can be
 (weights 5, 1, 1 give ``a a b a c a a`` and not ``a a a a a b c``) and looks at each
 candidate.
+Credits are kept in a list while the candidates stay the same, where that look takes
+half as long, and go through the members' slots when they change.
 
 For more it places the candidates side by side on a circle, each with an arc as long as
 its weight, and goes around in steps of the golden ratio.
 No steps spread more evenly: at any time each candidate was taken as often as is its
 due, but for a few turns, and the gaps between its turns have at most three lengths.
 
-Weights are read at each choice, so they may change at any time.
+Weights are read whenever the candidates are others, and a weight that changes makes
+others of them, so it may do so at any time.
 
 References:
     nginx, "Upstream: smooth weighted round-robin balancing", commit 52327e0, 2012.
@@ -23,6 +26,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Hashable, Sequence
 from itertools import accumulate
+from operator import add
 from typing import TYPE_CHECKING
 
 from lbtransport.strategies._contract import Candidates, Member
@@ -39,6 +43,7 @@ class WeightedRoundRobin:
 
     def __init__(self) -> None:
         """Have taken nobody yet."""
+        self._smooth = _Smooth()
         self._place: float | None = None  # on the circle, 0 to 1
         self._version = 0
         self._ends: list[float] = []  # of the arcs
@@ -51,7 +56,7 @@ class WeightedRoundRobin:
     ) -> Member:
         """Return the candidate whose turn it is."""
         if len(candidates) <= _MOST_SMOOTH:
-            return _smooth(candidates, rng)
+            return self._smooth.choose(candidates, rng)
         if candidates.version != self._version:
             self._ends = list(accumulate(candidates.weights))
             self._version = candidates.version
@@ -62,16 +67,42 @@ class WeightedRoundRobin:
         return candidates[min(index, len(candidates) - 1)]
 
 
-def _smooth(candidates: Candidates, rng: Random) -> Member:
-    """Credit each candidate with its weight; the richest pays for all."""
-    richest, most, total = candidates[0], -math.inf, 0.0
-    for candidate, weight in zip(candidates, candidates.weights, strict=True):
-        credit = candidate.strategy_state
-        if credit is None:
-            credit = weight * rng.random()
-        candidate.strategy_state = credit = credit + weight
-        total += weight
-        if weight and credit > most:
-            richest, most = candidate, credit
-    richest.strategy_state -= total
-    return richest
+class _Smooth:
+    """The turns of a few, by what each has to its credit."""
+
+    def __init__(self) -> None:
+        """Know no candidates yet."""
+        self._version = 0
+        self._takers: list[Member] = []  # the candidates of a weight above 0
+        self._weights: list[float] = []  # of each of them
+        self._credits: list[float] = []
+        self._total = 0.0
+
+    def choose(self, candidates: Candidates, rng: Random) -> Member:
+        """Credit each candidate with its weight; the richest pays for all."""
+        if candidates.version != self._version:
+            self._adopt(candidates, rng)
+        self._credits = grown = list(map(add, self._credits, self._weights))
+        richest = grown.index(max(grown))
+        grown[richest] -= self._total
+        return self._takers[richest]
+
+    def _adopt(self, candidates: Candidates, rng: Random) -> None:
+        """Go on with other candidates; newcomers begin anywhere in their round."""
+        for member, credit in zip(self._takers, self._credits, strict=True):
+            member.strategy_state = credit
+        weighted = zip(candidates, candidates.weights, strict=True)
+        pairs = [(member, weight) for member, weight in weighted if weight]
+        takers = [member for member, _ in pairs]
+        weights = [weight for _, weight in pairs]
+        brought = [
+            weight * rng.random()
+            if member.strategy_state is None
+            else member.strategy_state
+            for member, weight in pairs
+        ]
+        total = candidates.total_weight
+        # No calls from here on: an interrupt finds all of it changed, or nothing.
+        self._takers, self._weights, self._credits = takers, weights, brought
+        self._total = total
+        self._version = candidates.version

@@ -41,6 +41,18 @@ def test_shares_of_few_are_exact_in_each_round(weights: list[int]) -> None:
     )
 
 
+def test_turn_goes_on_when_the_candidates_change() -> None:
+    weights = [5.0, 1.0, 0.0, 2.0]
+    members = make_members(*[(0, weight) for weight in weights])
+    strategy, rng = WeightedRoundRobin(), random.Random(7)
+
+    found = [
+        members.index(choose(strategy, Candidates(members), rng)) for _ in range(24)
+    ]
+
+    assert found == turns(weights, 24)
+
+
 def test_shares_of_many_are_exact_but_for_a_few_turns() -> None:
     weights = [float(1 + n % 5) for n in range(300)]
 
