@@ -91,7 +91,7 @@ class _Table(Generic[P]):
         if url is None:
             return None
         member = self.found[url]
-        if isinstance(key, int) or (isinstance(key, str) and len(key) <= _MEMO_LENGTH):
+        if type(key) is int or (type(key) is str and len(key) <= _MEMO_LENGTH):
             if len(self.memo) == _MEMO_SIZE:
                 self.memo.clear()
             self.memo[key] = member

@@ -29,6 +29,7 @@ SPACE = 1 << BITS
 
 # Nobody's secret hangs on it, so that a policy against weak hashes has no objection.
 _fresh = hashlib.blake2b(digest_size=BITS // 8, usedforsecurity=False).copy
+_number = int.from_bytes  # found once, as all keys need it
 _eight = struct.Struct(">8Q")
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+>")
 
@@ -47,7 +48,7 @@ def hash_key(key: Hashable) -> int:
         state.update(key.encode("utf-8", "surrogatepass"))
     else:
         state.update(_encode(key))
-    return int.from_bytes(state.digest(), "big")
+    return _number(state.digest(), "big")
 
 
 def positions(seed: bytes) -> Iterator[int]:
