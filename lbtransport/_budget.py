@@ -53,8 +53,8 @@ class Budget:
             self._savings = self._most = max(1.0, per_second * _SAVED)
             self._saved_at += self._most / per_second  # the advance is paid back
 
-    def charge(self, selections: int, now: float) -> bool:
-        """Pay for one retry; False if there is nothing left to pay with.
+    def can_pay(self, selections: int, now: float) -> bool:
+        """Tell whether there is enough for one retry.
 
         Args:
             selections: How many there were so far; counted elsewhere, for that is on
@@ -62,14 +62,15 @@ class Budget:
             now: Current instant.
         """
         self._bring_up_to_date(selections, now)
-        if self._retries + 1 <= self._ratio * self._recent:
+        return self._is_covered or self._savings >= 1
+
+    def pay(self) -> None:
+        """Pay for one retry, of which `can_pay` has just said that it can be paid."""
+        if self._is_covered:
             self._retries += 1
-        elif self._savings >= 1:
-            self._savings -= 1
         else:
-            return False
+            self._savings -= 1
         self.exclude()
-        return True
 
     def exclude(self) -> None:
         """Do not take the next selection for that of a request."""
@@ -79,6 +80,11 @@ class Budget:
         """Take note of a refusal; True if there was none for a whole window."""
         refused_at, self._refused_at = self._refused_at, now
         return now - refused_at > self._window
+
+    @property
+    def _is_covered(self) -> bool:
+        """Whether the share of the requests covers one more."""
+        return self._retries + 1 <= self._ratio * self._recent
 
     def _bring_up_to_date(self, selections: int, now: float) -> None:
         seconds, self._at = now - self._at, now

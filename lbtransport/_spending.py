@@ -1,6 +1,7 @@
 """What exchanges of a service may spend beyond one attempt each: retries and hedges.
 
-Each has a budget of its own, and pays for nothing of the other.
+Hedges have a budget of their own, and count in that of the retries as well, so what the
+backends get beyond the requests has one limit, whichever it is made of.
 When to hedge at all follows from what is usual here, which is looked at now and then,
 for it takes longer than a request does.
 
@@ -63,6 +64,7 @@ class Spending:
         self._hedges = Budget(
             ratio=policy.hedge_ratio, per_second=_PER_SECOND, window=_WINDOW, now=now()
         )
+        self._is_limited = policy.budget_ratio is not None
         self._counts: Counter[int] = Counter()  # of latencies, by bucket
         self._known: dict[float, float | None] = {}  # latencies by rank
         self._stale_at = -math.inf
@@ -71,7 +73,8 @@ class Spending:
         """Pay for a retry; False if there is nothing left to pay with."""
         with self._accounts.lock:
             now = self._now()
-            if self._retries.charge(self._accounts.selections, now):
+            if self._retries.can_pay(self._accounts.selections, now):
+                self._retries.pay()
                 self._hedges.exclude()
                 return True
             if self._retries.is_news(now):
@@ -82,10 +85,17 @@ class Spending:
     def charge_hedge(self) -> bool:
         """Pay for a second attempt; False if there is nothing left to pay with."""
         with self._accounts.lock:
-            paid = self._hedges.charge(self._accounts.selections, self._now())
-            if paid:
+            now, selections = self._now(), self._accounts.selections
+            if not self._hedges.can_pay(selections, now):
+                return False
+            if not self._is_limited:
                 self._retries.exclude()
-        return paid
+            elif self._retries.can_pay(selections, now):
+                self._retries.pay()
+            else:
+                return False
+            self._hedges.pay()
+        return True
 
     def usual_latency(self, rank: float) -> float | None:
         """Return seconds within which a part of the answers come.

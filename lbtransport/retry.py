@@ -72,7 +72,8 @@ class RetryPolicy:
         hedge_percentile: Part of the answers, 0.5 to below 1, after whose latency an
             idempotent request is sent to another backend as well, and the first answer
             counts; 0.95 is a good one.  None, the default, never does.
-        hedge_ratio: Such second attempts for each request, at most.
+        hedge_ratio: Such second attempts for each request, at most; they count in the
+            budget of the retries, too.
         attempt_timeout: Seconds until the headers of each attempt's response; then it
             is a response timeout, or a connect timeout, and repeated as such.  The
             body is not covered, other than by Envoy's per_try_timeout: a stream may go

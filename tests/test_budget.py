@@ -25,9 +25,11 @@ class Account:
 
     def retry(self, now: float) -> bool:
         """Tell whether a retry was paid for, and made."""
-        paid = self.budget.charge(self.selections, now)
-        self.selections += paid
-        return paid
+        can_pay = self.budget.can_pay(self.selections, now)
+        if can_pay:
+            self.budget.pay()
+            self.selections += 1
+        return can_pay
 
 
 def granted(account: Account, now: float, *, at_most: int = 10_000) -> int:

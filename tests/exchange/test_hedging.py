@@ -261,29 +261,55 @@ def test_second_attempts_stay_within_their_budget() -> None:
     assert hedged == pytest.approx(0.05 * 400, abs=3)
 
 
-def test_hedges_and_retries_do_not_pay_for_each_other() -> None:
-    service = make_hedged(
-        Policy(
-            hedge_percentile=0.95,
-            hedge_ratio=1.0,
-            budget_ratio=0.2,
-            budget_per_second=0,
-        )
-    )
-    service.core.spending.charge_retry()  # brings its sums up to date
-    for _ in range(500):
+def hedges_of(service: LoadBalancer, requests: int) -> int:
+    """Begin requests that all take too long; return how many were hedged."""
+    hedged = 0
+    for _ in range(requests):
         steps, race = begin(service)
-        race.extra()
+        hedged += race.extra() is not None
         steps.close()
         del steps, race
+    return hedged
 
+
+def retries_of(service: LoadBalancer) -> int:
+    """Return how many retries can be paid for, one after the other."""
     retries = 0
     while service.core.spending.charge_retry():
         service.select().release()
         retries += 1
+    return retries
 
-    # Of 500 requests and some of those before, and of none that were extra.
-    assert 100 <= retries < 100 + 20
+
+LIMITED = Policy(
+    hedge_percentile=0.95, hedge_ratio=0.06, budget_ratio=0.2, budget_per_second=0
+)
+
+
+def test_hedges_and_retries_together_stay_within_the_budget_of_retries() -> None:
+    service = make_hedged(LIMITED)
+
+    hedges = hedges_of(service, 500)
+
+    # Of these requests and those before, and of none that were extra.
+    assert hedges == pytest.approx(0.06 * 600, abs=2)
+    assert hedges + retries_of(service) <= 0.2 * 600
+
+
+def test_nothing_is_hedged_while_there_are_as_many_retries_as_can_be() -> None:
+    service = make_hedged(LIMITED)
+    retries = retries_of(service)
+
+    assert retries > 0
+    assert hedges_of(service, 1) == 0
+
+
+def test_hedges_take_nothing_from_retries_that_need_not_pay() -> None:
+    service = make_hedged(
+        Policy(hedge_percentile=0.95, hedge_ratio=1.0, budget_ratio=None)
+    )
+
+    assert hedges_of(service, 500) == 500
 
 
 def test_time_of_the_deadline_goes_on_for_the_second_one() -> None:
