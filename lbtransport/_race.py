@@ -11,12 +11,13 @@ Not here: which requests are raced, and after which delay (`_hedge`).
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import logging
 import os
 import queue
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol, Self
 
 from lbtransport._effects import Leg, Race, Send
@@ -127,6 +128,7 @@ def race(effect: Race, courier: Runner) -> list[Leg]:
     if not heat.start(effect.first):
         return [_run(0, effect.first, courier)]
     legs: list[Leg] = []
+    lost = legs
     try:
         try:
             leg = heat.ended.get(timeout=effect.delay)
@@ -138,11 +140,11 @@ def race(effect: Race, courier: Runner) -> list[Leg]:
         legs.append(leg)
         while not _is_decided(effect, legs, started=len(heat.twins)):
             legs.append(heat.ended.get())
+        *lost, kept = legs
     finally:
         heat.end()
-    *lost, kept = legs
-    for leg in lost:
-        _close(leg, heat.twins[leg.number])
+        for leg in lost:
+            _close(leg, heat.twins[leg.number])
     courier.adopt(heat.twins[kept.number])
     return legs
 
@@ -155,54 +157,90 @@ async def race_async(effect: Race, courier: Runner) -> list[Leg]:
     return await _race_asyncio(loaded_asyncio(), effect, courier)
 
 
-async def _race_asyncio(asyncio: Any, effect: Race, courier: Runner) -> list[Leg]:
-    ended: Any = asyncio.Queue()
-    tasks: list[Any] = []
-    twins: list[Runner] = []
+class _TaskHeat:
+    """One race in tasks.
 
-    def start(send: Send) -> None:
-        number, twin = len(twins), courier.twin()
-        twins.append(twin)
+    A leg that ended is here until it is closed or handed over, so that none is lost
+    where the caller's task is cancelled: while it waits for the other leg, for a loser
+    to end, or for a loser's response to close.
+    """
+
+    def __init__(self, courier: Runner, tell: Callable[[Leg], None]) -> None:
+        self._courier = courier
+        self._tell = tell
+        self._twins: list[Runner] = []
+        self._ended: dict[int, Leg] = {}
+        self._legs: list[Leg] = []
+        self._error: Exception | None = None
+
+    def leg(self, send: Send) -> Coroutine[Any, Any, None]:
+        """Return the next leg, to be run in a task of its own."""
+        number, twin = len(self._twins), self._courier.twin()
+        self._twins.append(twin)
 
         async def run() -> None:
-            ended.put_nowait(await _run_async(number, send, twin))
+            leg = self._ended[number] = await _run_async(number, send, twin)
+            self._tell(leg)
 
-        tasks.append(asyncio.ensure_future(run()))
+        return run()
+
+    async def decide(
+        self,
+        effect: Race,
+        start: Callable[[Send], object],
+        next_ended: Callable[[float | None], Awaitable[Leg | None]],
+    ) -> None:
+        """Run to where it is decided; the rest is to be cancelled."""
+        try:
+            self._legs = await _run_heat(effect, start, next_ended)
+        except Exception as error:  # noqa: BLE001 - a group of tasks would wrap it
+            self._error = error
+
+    async def finish(self) -> list[Leg]:
+        """Close what lost; return the legs that ended, the one that counts last."""
+        if self._error is not None:
+            raise self._error
+        kept = self._legs[-1].number
+        await self.close(but=kept)
+        del self._ended[kept]
+        self._courier.adopt(self._twins[kept])
+        return self._legs
+
+    async def close(self, *, but: int | None = None) -> None:
+        """Close the responses that nobody will see."""
+        for number in [number for number in self._ended if number != but]:
+            await _close_async(self._ended.pop(number), self._twins[number])
+
+
+async def _race_asyncio(asyncio: Any, effect: Race, courier: Runner) -> list[Leg]:
+    ended: Any = asyncio.Queue()
+    heat = _TaskHeat(courier, ended.put_nowait)
+    tasks: list[Any] = []
 
     async def next_ended(timeout: float | None) -> Leg | None:
-        try:
-            leg: Leg = await asyncio.wait_for(ended.get(), timeout)
-        except TimeoutError:
-            return None
-        return leg
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                leg: Leg = await ended.get()
+                return leg
+        return None
 
     try:
-        legs = await _run_heat(effect, start, next_ended)
+        async with asyncio.TaskGroup() as group:
+            await heat.decide(
+                effect,
+                lambda send: tasks.append(group.create_task(heat.leg(send))),
+                next_ended,
+            )
+            for task in tasks:
+                task.cancel()
+        return await heat.finish()
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
-        late = [ended.get_nowait() for _ in range(ended.qsize())]
-        for leg in late:
-            await _close_async(leg, twins[leg.number])
-    await _keep_last(legs, twins, courier)
-    return legs
+        await heat.close()
 
 
 async def _race_trio(trio: Any, effect: Race, courier: Runner) -> list[Leg]:
     put, ended = trio.open_memory_channel(2)
-    twins: list[Runner] = []
-    legs: list[Leg] = []
-    errors: list[Exception] = []
-
-    def start(send: Send) -> None:
-        number, twin = len(twins), courier.twin()
-        twins.append(twin)
-
-        async def run() -> None:
-            put.send_nowait(await _run_async(number, send, twin))
-
-        nursery.start_soon(run)
+    heat = _TaskHeat(courier, put.send_nowait)
 
     async def next_ended(timeout: float | None) -> Leg | None:
         legs: list[Leg] = []
@@ -212,27 +250,25 @@ async def _race_trio(trio: Any, effect: Race, courier: Runner) -> list[Leg]:
 
     try:
         async with trio.open_nursery() as nursery:
-            try:
-                legs = await _run_heat(effect, start, next_ended)
-            except Exception as error:  # noqa: BLE001 - the nursery would wrap it
-                errors.append(error)
+            await heat.decide(
+                effect,
+                lambda send: nursery.start_soon(lambda: heat.leg(send)),
+                next_ended,
+            )
             nursery.cancel_scope.cancel()
+        with trio.CancelScope(shield=True):
+            return await heat.finish()
     finally:
-        while ended.statistics().current_buffer_used:
-            leg = ended.receive_nowait()
-            await _close_async(leg, twins[leg.number])
-    if errors:
-        raise errors.pop()
-    await _keep_last(legs, twins, courier)
-    return legs
+        with trio.CancelScope(shield=True):
+            await heat.close()
 
 
 async def _run_heat(
     effect: Race,
-    start: Callable[[Send], None],
+    start: Callable[[Send], object],
     next_ended: Callable[[float | None], Awaitable[Leg | None]],
 ) -> list[Leg]:
-    """Run a race to where it is decided; the rest is to be cancelled."""
+    """Return the legs that ended until the race was decided."""
     started = 1
     start(effect.first)
     leg = await next_ended(effect.delay)
@@ -249,13 +285,6 @@ async def _run_heat(
         assert leg is not None
         legs.append(leg)
     return legs
-
-
-async def _keep_last(legs: list[Leg], twins: list[Runner], courier: Runner) -> None:
-    *lost, kept = legs
-    for leg in lost:
-        await _close_async(leg, twins[leg.number])
-    courier.adopt(twins[kept.number])
 
 
 def _is_decided(effect: Race, legs: list[Leg], *, started: int) -> bool:

@@ -293,6 +293,110 @@ def test_both_are_cancelled_with_the_caller(backend: str) -> None:
     assert sorted(track.cancelled) == [A, B]
 
 
+@every_driver
+def test_interrupted_race_closes_what_it_has_heard_of(run: Any) -> None:
+    gate = Gate()
+    track = Track(gates={A: gate})
+
+    def is_welcome(response: Any) -> bool:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run(make_race(is_welcome=is_welcome), track)
+
+    assert track.closed == [B]
+    gate.open()
+
+
+class CutCourier(TaskCourier):
+    """Has its caller cancelled at one step; no later one goes on by itself."""
+
+    cut_at: ClassVar[str]
+    scope: ClassVar[anyio.CancelScope]
+
+    async def _step(self, name: str) -> None:
+        if name == self.cut_at:
+            self.scope.cancel()
+        await checkpoint()
+
+    async def send(self, backend: Backend, timeout: float | None) -> Any:
+        self.sent_to = backend.url
+        if backend.url == A:
+            try:
+                await anyio.sleep(NEVER)
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await self._step("a loser ends")
+        return self.track.answer(backend)
+
+    async def close(self, response: Any) -> None:
+        self.track.close(response)
+        with anyio.CancelScope(shield=True):
+            await self._step("a loser is closed")
+        await checkpoint()
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("cut_at", ["a loser ends", "an answer is not welcome"])
+def test_answer_is_closed_when_the_caller_is_cancelled(
+    backend: str, cut_at: str
+) -> None:
+    track = Track()
+
+    def is_welcome(response: Any) -> bool:
+        if cut_at == "an answer is not welcome":
+            CutCourier.scope.cancel()
+            return False
+        return True
+
+    async def main() -> None:
+        CutCourier.cut_at = cut_at
+        with anyio.CancelScope() as CutCourier.scope:
+            await drive_async(
+                steps_of(make_race(is_welcome=is_welcome)), CutCourier(track)
+            )
+        assert CutCourier.scope.cancelled_caught
+
+    anyio.run(main, backend=backend)
+
+    assert track.closed == [B]
+
+
+class CutWhileClosing(CutCourier):
+    """Answers to both, one after the other."""
+
+    answered: ClassVar[anyio.Event]
+
+    async def send(self, backend: Backend, timeout: float | None) -> Any:
+        self.sent_to = backend.url
+        if backend.url == A:
+            await self.answered.wait()
+        return self.track.answer(backend)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_both_are_closed_when_the_caller_is_cancelled_meanwhile(backend: str) -> None:
+    track = Track()
+
+    def is_welcome(response: Any) -> bool:
+        CutWhileClosing.answered.set()
+        return bool(response == A)
+
+    async def main() -> None:
+        CutWhileClosing.cut_at = "a loser is closed"
+        CutWhileClosing.answered = anyio.Event()
+        with anyio.CancelScope() as CutWhileClosing.scope:
+            await drive_async(
+                steps_of(make_race(is_welcome=is_welcome)), CutWhileClosing(track)
+            )
+            await checkpoint()
+
+    anyio.run(main, backend=backend)
+
+    assert track.closed[0] == B
+    assert [*track.closed, *track.adopted].count(A) == 1
+
+
 def test_what_comes_too_late_is_closed_by_its_thread() -> None:
     track = Track(gates={A: Gate()})
     in_threads(make_race(), track)

@@ -67,7 +67,9 @@ async def ask_by(kind: Kind, orders: LoadBalancer) -> int:
 
 
 def in_loop(kind: Kind) -> Ask:
-    return lambda orders: anyio.run(ask_by, kind, orders, backend=kind.loop)
+    return lambda orders: anyio.run(
+        ask_by, kind, orders, backend=kind.loop or "asyncio"
+    )
 
 
 CLIENTS: dict[str, Ask] = {
