@@ -193,11 +193,10 @@ async def _wait_asyncio(asyncio: Any, signal: Signal, timeout: float | None) -> 
             loop.call_soon_threadsafe(woken.set)
 
     signal.listen(wake)
-    try:
-        await asyncio.wait_for(woken.wait(), timeout)
-    except TimeoutError:
-        return False
-    return True
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(timeout):
+            await woken.wait()
+    return signal.is_set  # perhaps in the last moment, and nobody was woken
 
 
 async def _wait_trio(trio: Any, signal: Signal, timeout: float | None) -> bool:
@@ -211,7 +210,7 @@ async def _wait_trio(trio: Any, signal: Signal, timeout: float | None) -> bool:
     signal.listen(wake)
     with trio.move_on_after(float("inf") if timeout is None else timeout):
         await woken.wait()
-    return bool(woken.is_set())
+    return signal.is_set  # as above
 
 
 async def _sleep_async(seconds: float) -> None:

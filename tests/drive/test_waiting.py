@@ -37,6 +37,16 @@ def test_signal_of_another_thread_wakes(driver: str, timeout: float | None) -> N
     assert came is True
 
 
+@every_driver
+def test_signal_given_before_is_seen_without_any_time_to_wait(driver: str) -> None:
+    signal = Signal()
+    signal.set()
+
+    came, _ = DRIVERS[driver](lambda trace: wait_for(signal, 0.0), None)
+
+    assert came is True
+
+
 class Noticed(Signal):
     """A signal that tells when somebody listens."""
 
