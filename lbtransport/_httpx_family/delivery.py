@@ -7,6 +7,7 @@ inner transport gets: a new one each time, so the caller's is never changed.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Hashable
 from typing import Any, ClassVar, Self
 
@@ -188,7 +189,9 @@ class _Delivery:
         assert self.route is not None
         self.route.pool.open.pop(self.sent, None)
 
-    def _may_go_again(self, error: BaseException, backend: Backend) -> bool:
+    def _may_go_again(
+        self, error: BaseException, backend: Backend, ends_at: float
+    ) -> bool:
         """Tell whether a request may go to the same backend again, by another pool.
 
         It may if it had no connection to go by, and its pool was to blame.
@@ -196,23 +199,30 @@ class _Delivery:
         Args:
             error: What came instead of a response.
             backend: Where the request should have gone.
+            ends_at: Instant at which the attempt must have ended.
         """
         if not isinstance(error, self._flavour.module.PoolTimeout):
             return False
         assert self.route is not None
         pool, now = self.route.pool, self.balancer.core.clock.monotonic()
-        is_over = pool.is_left or (self.ends_at is not None and self.ends_at <= now)
+        is_over = pool.is_left or ends_at <= now
         if not pool.is_to_blame(self.sent, now) or is_over or not self.can_replay():
             return False
         url = self.request.url
         route = self._routes.find(self.balancer, backend, self._authority, url)
         return route.pool is not pool  # a user's factory may have but one
 
-    def _time_left(self) -> float | None:
-        """Return seconds until the deadline, not quite zero; None without one."""
-        if self.ends_at is None:
+    def _end_of(self, timeout: float | None) -> float:
+        """Return the instant in so many seconds."""
+        if timeout is None:
+            return math.inf
+        return self.balancer.core.clock.monotonic() + timeout
+
+    def _time_until(self, ends_at: float | None) -> float | None:
+        """Return seconds until an instant, not quite zero; None if it never comes."""
+        if ends_at is None or ends_at == math.inf:
             return None
-        return max(self.ends_at - self.balancer.core.clock.monotonic(), 0.001)
+        return max(ends_at - self.balancer.core.clock.monotonic(), 0.001)
 
     def body_deadline(self) -> Deadline | None:
         """Return what ends a body that is read past the deadline; None without one."""
@@ -246,6 +256,7 @@ class SyncDelivery(_Delivery):
         self, backend: Backend, timeout: float | None, *, is_again: bool = False
     ) -> Any:
         """Send the request to `backend`; return the response, its body unread."""
+        ends_at = self._end_of(timeout)
         transport, request = self._request_for(backend, timeout)
         try:
             if timeout is None:
@@ -253,14 +264,14 @@ class SyncDelivery(_Delivery):
             with Limit(timeout):
                 response = transport.handle_request(request)
         except BaseException as error:
-            may_go_again = not is_again and self._may_go_again(error, backend)
+            may_go_again = not is_again and self._may_go_again(error, backend, ends_at)
             self.leave_pool()
             if not may_go_again:
                 raise
         else:
-            request.extensions["timeout"].allow(self._time_left())
+            request.extensions["timeout"].allow(self._time_until(self.ends_at))
             return response
-        return self.send(backend, self._time_left(), is_again=True)
+        return self.send(backend, self._time_until(ends_at), is_again=True)
 
     def close(self, response: Any) -> None:
         """Close a response that nobody will see."""
@@ -280,6 +291,7 @@ class AsyncDelivery(_Delivery):
         self, backend: Backend, timeout: float | None, *, is_again: bool = False
     ) -> Any:
         """Send the request to `backend`; return the response, its body unread."""
+        ends_at = self._end_of(timeout)
         transport, request = self._request_for(backend, timeout)
         try:
             if timeout is None:
@@ -292,14 +304,14 @@ class AsyncDelivery(_Delivery):
                     f"no response came in the {timeout:g} s that were left for it"
                 )
         except BaseException as error:
-            may_go_again = not is_again and self._may_go_again(error, backend)
+            may_go_again = not is_again and self._may_go_again(error, backend, ends_at)
             self.leave_pool()
             if not may_go_again:
                 raise
         else:
-            request.extensions["timeout"].allow(self._time_left())
+            request.extensions["timeout"].allow(self._time_until(self.ends_at))
             return response
-        return await self.send(backend, self._time_left(), is_again=True)
+        return await self.send(backend, self._time_until(ends_at), is_again=True)
 
     async def close(self, response: Any) -> None:
         """Close a response that nobody will see."""

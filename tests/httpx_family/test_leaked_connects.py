@@ -20,7 +20,8 @@ import anyio.lowlevel
 import pytest
 import trio
 
-from lbtransport import LoadBalancer
+from lbtransport import LoadBalancer, RetryPolicy
+from lbtransport._clock import ManualClock
 from tests.conftest import ServerStarter
 from tests.httpx_family.kinds import (
     KINDS,
@@ -379,6 +380,50 @@ async def test_request_goes_again_once_for_each_attempt(kind: Kind) -> None:
     assert [transport.asked for transport in made] == [1, 1]
     assert caught.value.__context__ is None
     assert outcomes_of(orders) == (1, 0, 0)
+
+
+class Waiting(Exhausted):
+    """Has no connection for 60 s, by a clock of the test, and notes the timeouts."""
+
+    def __init__(self, kind: Kind, clock: ManualClock) -> None:
+        super().__init__(kind)
+        self._clock = clock
+        self.timeouts: list[float] = []
+
+    def _wait(self, request: Any) -> None:
+        self.timeouts.append(request.extensions["timeout"]["pool"])
+        self._clock.advance(60.0)
+
+    def handle_request(self, request: Any) -> Any:
+        self._wait(request)
+        return super().handle_request(request)
+
+    async def handle_async_request(self, request: Any) -> Any:
+        self._wait(request)
+        return await super().handle_async_request(request)
+
+
+@pytest.mark.parametrize(
+    ("attempt_timeout", "timeouts"), [(100.0, [100.0, 40.0]), (60.0, [60.0])]
+)
+async def test_request_goes_again_within_the_time_of_its_attempt(
+    kind: Kind, attempt_timeout: float, timeouts: list[float]
+) -> None:
+    clock = ManualClock()
+    made: list[Waiting] = []
+
+    def factory(_: Any) -> Any:
+        made.append(Waiting(kind, clock))
+        return made[-1]
+
+    policy = RetryPolicy(attempts=1, attempt_timeout=attempt_timeout)
+    orders = orders_at("http://10.0.0.1", retry=policy, clock=clock)
+    client = {"timeout": None}
+    async with kind.connect(orders, client=client, transport_factory=factory) as it:
+        with pytest.raises(kind.hx.PoolTimeout):
+            await done(it.get(URL))
+
+    assert [one for transport in made for one in transport.timeouts] == timeouts
 
 
 async def test_only_transport_of_a_factory_stays(kind: Kind) -> None:
