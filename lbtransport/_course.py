@@ -22,10 +22,13 @@ from lbtransport._selection import Selection
 from lbtransport._tenacity import USUAL_SLEEPS
 from lbtransport._turn import select_in_turn
 from lbtransport._types import Attempt, Backend, Fault, Outcome
+from lbtransport._types.outcome import CUT_SHORT, TIMEOUTS
 from lbtransport.events import AttemptRetried
 from lbtransport.retry import Plan, Repeatable, Standing
 
 logger = logging.getLogger("lbtransport.retry")
+
+SHORTEST_TIMEOUT = 0.001  # seconds; to the clients, zero means no waiting at all
 
 
 class Job(Repeatable, Protocol):
@@ -56,6 +59,33 @@ class Job(Repeatable, Protocol):
     def is_answer(self, answer: Any) -> bool:
         """Tell whether the caller can be given `answer` as the response."""
         ...
+
+
+def outcome_of_error(
+    error: Exception,
+    balancer: Balancer,
+    job: Job,
+    selection: Selection,
+    ends_at: float,
+) -> Outcome:
+    """Return what an error says of a backend, that may have had too little time.
+
+    Args:
+        error: What the attempt ended with, just now.
+        balancer: The service.
+        job: What was to be done.
+        selection: That of the attempt.
+        ends_at: Instant of the deadline; infinity if there is none.
+    """
+    outcome = job.outcome_of_error(error)
+    if (
+        outcome.fault in TIMEOUTS
+        and job.deadline is not None
+        and ends_at - balancer.clock.monotonic() <= SHORTEST_TIMEOUT
+        and not balancer.outlook.is_fair(selection, job.deadline)
+    ):
+        return CUT_SHORT
+    return outcome
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,18 +22,23 @@ from types import TracebackType
 from typing import Any, TypeAlias
 
 from lbtransport._balancer import Balancer
-from lbtransport._course import Course, Ended, Instead, Job
+from lbtransport._course import (
+    SHORTEST_TIMEOUT,
+    Course,
+    Ended,
+    Instead,
+    Job,
+    outcome_of_error,
+)
 from lbtransport._effects import Close, Effect, Send
 from lbtransport._hedge import hedge_delay, hedged
 from lbtransport._selection import Selection
 from lbtransport._turn import select_in_turn
 from lbtransport._types.attempt import annotate
-from lbtransport._types.outcome import CUT_SHORT, SUCCESS, TIMEOUTS
+from lbtransport._types.outcome import SUCCESS
 from lbtransport.retry import Plan
 
 logger = logging.getLogger("lbtransport.retry")
-
-_SHORTEST_TIMEOUT = 0.001  # seconds; to the clients, zero means no waiting at all
 
 Exchange: TypeAlias = Generator[Effect, Any, tuple[Any, Selection]]
 
@@ -68,7 +73,7 @@ def exchange(  # noqa: PLR0912, PLR0915 - one life, told in one piece
     while True:
         timeout = plan.policy.attempt_timeout
         if ends_at < math.inf:
-            left = max(ends_at - balancer.clock.monotonic(), _SHORTEST_TIMEOUT)
+            left = max(ends_at - balancer.clock.monotonic(), SHORTEST_TIMEOUT)
             timeout = left if timeout is None else min(timeout, left)
         response: Any = None
         error: Exception | None = None
@@ -78,7 +83,13 @@ def exchange(  # noqa: PLR0912, PLR0915 - one life, told in one piece
                 response = yield Send(selection.backend, timeout)
             else:
                 selection, response, failed = yield from hedged(
-                    balancer, plan, job, selection, timeout=timeout, delay=delay
+                    balancer,
+                    plan,
+                    job,
+                    selection,
+                    timeout=timeout,
+                    delay=delay,
+                    ends_at=ends_at,
                 )
                 delay = None
                 if failed is not None:
@@ -89,14 +100,7 @@ def exchange(  # noqa: PLR0912, PLR0915 - one life, told in one piece
                 return response, selection
         except Exception as caught:  # noqa: BLE001 - any error is judged, none is lost
             error, traceback = caught, caught.__traceback__
-            outcome = job.outcome_of_error(caught)
-            if (
-                outcome.fault in TIMEOUTS
-                and job.deadline is not None
-                and ends_at - balancer.clock.monotonic() <= _SHORTEST_TIMEOUT
-                and not balancer.outlook.is_fair(selection, job.deadline)
-            ):
-                outcome = CUT_SHORT
+            outcome = outcome_of_error(caught, balancer, job, selection, ends_at)
             selection.release(outcome=outcome)
         except GeneratorExit:
             # Perhaps the collector's doing, which must meet no lock: the selection

@@ -19,6 +19,7 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 from lbtransport._balancer import Balancer
+from lbtransport._course import SHORTEST_TIMEOUT, Job, outcome_of_error
 from lbtransport._effects import Effect, Leg, Race, Send
 from lbtransport._errors import NoBackendsAvailable
 from lbtransport._selection import Selection
@@ -27,10 +28,7 @@ from lbtransport._types.outcome import CANCELLED
 from lbtransport.events import AttemptHedged
 
 if TYPE_CHECKING:
-    from lbtransport._course import Job
     from lbtransport.retry import Plan
-
-_SHORTEST_TIMEOUT = 0.001  # seconds; to the clients, zero means no waiting at all
 
 
 def hedge_delay(balancer: Balancer, plan: Plan, job: Job) -> float | None:
@@ -49,6 +47,7 @@ def hedged(
     *,
     timeout: float | None,
     delay: float,
+    ends_at: float,
 ) -> Generator[Effect, Any, tuple[Selection, Any, BaseException | None]]:
     """Send a request, and once more if no answer comes for `delay` seconds.
 
@@ -68,11 +67,18 @@ def hedged(
         selections.append(other)
         balancer.announcer.note(AttemptHedged, selection.backend, other.backend, delay)
         balancer.announcer.announce()
-        left = None if timeout is None else max(timeout - delay, _SHORTEST_TIMEOUT)
+        left = None if timeout is None else max(timeout - delay, SHORTEST_TIMEOUT)
         return Send(other.backend, left)
 
     def is_welcome(response: Any) -> bool:
         return not plan.may_repeat(job.outcome_of(response, balancer), job)
+
+    def outcome_of(leg: Leg, one: Selection) -> Outcome:
+        if isinstance(leg.error, Exception):
+            return outcome_of_error(leg.error, balancer, job, one, ends_at)
+        if leg.error is not None:
+            return CANCELLED
+        return job.outcome_of(leg.response, balancer)
 
     try:
         legs: list[Leg] = yield Race(
@@ -90,17 +96,7 @@ def hedged(
         if number not in ended:
             one.cancel()  # what it waited for in vain counts as that, and no more
         elif number != kept.number:
-            one.release(outcome=_outcome_of(ended[number], balancer, job))
+            one.release(outcome=outcome_of(ended[number], one))
     winner = selections.pop(kept.number)
     winner.earlier = tuple(one.attempts[-1] for one in selections)
     return winner, kept.response, kept.error
-
-
-def _outcome_of(leg: Leg, balancer: Balancer, job: Job) -> Outcome:
-    if leg.error is None:
-        return job.outcome_of(leg.response, balancer)
-    return (
-        job.outcome_of_error(leg.error)
-        if isinstance(leg.error, Exception)
-        else CANCELLED
-    )

@@ -156,6 +156,21 @@ def test_loser_that_failed_is_blamed() -> None:
     assert selection.attempts[0].outcome.reason == "connect"
 
 
+def test_loser_that_the_deadline_cut_short_is_not_blamed() -> None:
+    service = make_hedged(backends=[A, B])
+    steps, race = begin(service, deadline=1.0)
+    advance(service, 0.9)
+    other = race.extra().backend.url
+    advance(service, 0.1)
+
+    with pytest.raises(TimeoutError):
+        steps.send([Leg(1, error=TimeoutError()), Leg(0, error=TimeoutError())])
+
+    assert stats_of(service, other).failures == 0
+    assert stats_of(service, race.first.backend.url).failures == 1
+    assert in_flight(service) == 0
+
+
 def test_loser_that_answered_badly_is_blamed() -> None:
     service = make_hedged()
     steps, race = begin(service)
