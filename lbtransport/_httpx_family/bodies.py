@@ -25,7 +25,8 @@ from typing import Any, Protocol
 
 from lbtransport._httpx_family.deadlines import Deadline
 from lbtransport._selection import Selection
-from lbtransport._types import Outcome
+from lbtransport._types import Exchange, Outcome
+from lbtransport._types.attempt import annotate
 from lbtransport._types.exceptions import outcome_of_body_error
 from lbtransport._types.outcome import NEUTRAL
 
@@ -110,7 +111,9 @@ class _Body:
         selection: Selection,
         owner: Owner,
         request: Any,
+        *,
         deadline: Deadline | None,
+        exchange: Exchange,
     ) -> None:
         """Wrap the client's `stream`.
 
@@ -120,6 +123,7 @@ class _Body:
             owner: Kept alive until the body is closed.
             request: As the owner knows it.
             deadline: When it must have ended; None if it may take for ever.
+            exchange: What led to it, for an error to tell.
         """
         self._stream = stream
         self._selection = selection
@@ -127,7 +131,14 @@ class _Body:
         self._litter = owner.litter
         self._request = request
         self._deadline = deadline
+        self._exchange = exchange
         self._is_closed = False
+
+    def _fail(self, error: BaseException) -> None:
+        """Give the backend back, and have an error that ended the body tell of it."""
+        self._selection.release(outcome=self._outcome_of(error))
+        if isinstance(error, Exception):
+            annotate(error, *self._exchange)
 
     def _outcome_of(self, error: BaseException) -> Outcome:
         """Return what it says of the backend that the body ended with an error."""
@@ -175,7 +186,7 @@ class SyncBody(_Body):
             # and must meet no lock.
             raise
         except BaseException as error:
-            self._selection.release(outcome=self._outcome_of(error))
+            self._fail(error)
             raise
         self._selection.release()
 
@@ -208,7 +219,7 @@ class AsyncBody(_Body):
         except GeneratorExit:
             raise  # as above
         except BaseException as error:
-            self._selection.release(outcome=self._outcome_of(error))
+            self._fail(error)
             raise
         finally:
             # Nobody else can, and trio complains of what is left to the collector.

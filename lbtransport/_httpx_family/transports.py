@@ -168,9 +168,8 @@ class _FamilyTransport(Generic[RequestT, ResponseT, TransportT, LimitsT]):
     ) -> Any:
         """Make of a backend's response the caller's."""
         route = delivery.route
-        response.extensions[EXTENSION] = Exchange(
-            delivery.balancer.name, selection.attempts
-        )
+        told = Exchange(delivery.balancer.name, selection.attempts)
+        response.extensions[EXTENSION] = told
         map_headers(self.flavour.module, response, route.target)
         if response.is_closed:
             # Read in advance, as those of mocks are: nobody will close it.
@@ -182,7 +181,8 @@ class _FamilyTransport(Generic[RequestT, ResponseT, TransportT, LimitsT]):
             selection,
             route.pool,
             delivery.sent,
-            delivery.body_deadline(),
+            deadline=delivery.body_deadline(),
+            exchange=told,
         )
         return response
 

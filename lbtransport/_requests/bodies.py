@@ -36,6 +36,7 @@ from lbtransport._balancer import Balancer
 from lbtransport._limits import Limit, limit
 from lbtransport._once import Once
 from lbtransport._selection import Selection
+from lbtransport._types.attempt import annotate
 from lbtransport._types.exceptions import outcome_of_body_error
 from lbtransport._types.outcome import NEUTRAL, Outcome
 
@@ -156,6 +157,9 @@ class BalancedResponse(HTTPResponse):
         outcome = outcome_of_body_error(error)
         if isinstance(error, ReadTimeoutError) and self._time_left() <= 0:
             outcome = NEUTRAL  # the caller's limit, not the backend's fault
+        selection: Selection | None = self.__dict__.get(_SELECTION)
+        if selection is not None and isinstance(error, Exception):
+            annotate(error, self._lb_balancer.name, selection.attempts)
         self._release(outcome)
 
     def _release(self, outcome: Outcome | None) -> None:

@@ -16,6 +16,7 @@ from tests.servers import (
     Request,
     close_without_answer,
     reply,
+    truncated_body,
 )
 
 
@@ -43,6 +44,24 @@ async def test_what_passed_through_has_nothing_to_tell(
         response = await done(client.get(server.url))
 
     assert "lbtransport" not in response.extensions
+
+
+@pytest.mark.parametrize("deadline", [None, 60.0])
+async def test_error_in_a_body_tells_which_backends_were_tried(
+    kind: Kind, refused_url: str, start_server: ServerStarter, deadline: float | None
+) -> None:
+    breaking = start_server(truncated_body)
+    orders = orders_at(refused_url, breaking.url, deadline=deadline)
+
+    async with kind.connect(orders) as client:
+        with pytest.raises(kind.hx.RemoteProtocolError) as caught:
+            await done(client.get("http://orders/?token=hush"))
+
+    attempts = caught.value.attempts
+    assert [one.stage for one in attempts] == [Stage.NOT_CONNECTED, Stage.ANSWERED]
+    last = traceback.format_exception(caught.value)[-1]
+    assert last.startswith(f"2 attempts for 'orders': {refused_url} (connect, ")
+    assert "hush" not in last
 
 
 async def test_error_and_its_traceback_tell_which_backends_were_tried(

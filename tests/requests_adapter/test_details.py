@@ -16,11 +16,14 @@ from tests.requests_adapter.conftest import Balance
 from tests.requests_adapter.kit import orders_at
 from tests.servers import (
     Answer,
+    Handler,
     LoopbackServer,
     Reply,
     Request,
     close_without_answer,
     reply,
+    truncated_body,
+    truncated_chunk,
 )
 
 
@@ -73,6 +76,25 @@ def test_error_and_its_traceback_tell_which_backends_were_tried(
     last = traceback.format_exception(caught.value)[-1]
     assert last.startswith(f"2 attempts for 'orders': {refused_url} (connect, ")
     assert "hush" not in last
+
+
+@pytest.mark.parametrize("handler", [truncated_body, truncated_chunk])
+def test_traceback_of_an_error_in_a_body_tells_which_backends_were_tried(
+    balance: Balance, refused_url: str, start_server: ServerStarter, handler: Handler
+) -> None:
+    breaking = start_server(handler)
+
+    with pytest.raises(requests.exceptions.ChunkedEncodingError) as caught:
+        balance(refused_url, breaking.url).get("http://orders/?token=hush")
+
+    # What requests raises knows only the error of urllib3.
+    attempts = caught.value.args[0].attempts
+    assert [one.stage for one in attempts] == [Stage.NOT_CONNECTED, Stage.ANSWERED]
+    told = "".join(traceback.format_exception(caught.value))
+    (note,) = caught.value.args[0].__notes__
+    assert note.startswith(f"2 attempts for 'orders': {refused_url} (connect, ")
+    assert note in told
+    assert "hush" not in note
 
 
 def test_nobody_left_tells_it_as_an_error_of_requests(

@@ -58,7 +58,7 @@ class Got:
 
     Attributes:
         what: The class of an error, or the status and the text of a response.
-        attempts: Those that it tells of; an error in a body tells of none.
+        attempts: Those that it tells of; requests' error in a body tells of none.
     """
 
     what: str

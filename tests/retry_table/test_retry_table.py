@@ -89,7 +89,7 @@ def test_what_is_sent_again_is_what_the_table_says(
 
 
 def _stages(got: Got, line: Line) -> list[Stage]:
-    """Return how far each attempt had got; an error in a body tells of no attempts."""
+    """Return how far each attempt had got; requests' error in a body does not tell."""
     stages = [attempt.stage for attempt in got.attempts]
     return stages or [line.stage]
 
