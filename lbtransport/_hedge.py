@@ -58,11 +58,13 @@ def hedged(
     selections = [selection]
 
     def extra() -> Send | None:
+        if not balancer.outlook.has_untried([selection.backend]):
+            return None  # nothing is paid for what nobody can do
         if not balancer.spending.charge_hedge():
             return None
         try:
             other = balancer.select(job.key, [selection.backend])
-        except NoBackendsAvailable:
+        except NoBackendsAvailable:  # somebody else was quicker
             return None
         selections.append(other)
         balancer.announcer.note(AttemptHedged, selection.backend, other.backend, delay)

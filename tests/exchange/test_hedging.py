@@ -254,9 +254,22 @@ def test_abandoned_race_leaves_nothing_in_flight() -> None:
     assert in_flight(service) == 0
 
 
-def test_nobody_else_is_no_race() -> None:
+def test_nobody_else_is_no_race_and_costs_nothing() -> None:
+    policy = Policy(hedge_percentile=0.95, budget_ratio=0, budget_per_second=0.1)
+    service = make_hedged(policy, backends=[A])
+    steps, race = begin(service)
+
+    assert race.extra() is None
+    assert service.core.spending.charge_retry()
+    steps.close()
+
+
+def test_other_that_was_taken_in_this_moment_is_no_race(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     service = make_hedged(backends=[A])
     steps, race = begin(service)
+    monkeypatch.setattr(service.core.outlook, "has_untried", lambda tried: True)
 
     assert race.extra() is None
     steps.close()
