@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from lbtransport._backends import BackendState
 from lbtransport._balancer import Balancer
 from lbtransport._effects import Call, Effect, Sleep
-from lbtransport._types import Backend
-from lbtransport._types.exceptions import outcome_of_exception
+from lbtransport._types import Backend, Fault
+from lbtransport._types.exceptions import fault_of_exception, outcome_of_exception
 from lbtransport._types.outcome import NEUTRAL
 from lbtransport._validation import check_integer, check_number
 
@@ -141,11 +141,13 @@ def _check_one(
     failed_in_a_row = 0
     yield Sleep(pace.first_wait(rng))
     while state in wanted:
-        started_at, reason = now(), None
+        started_at, reason, is_verdict = now(), None, True
         try:
             yield Call(probe, (state.backend,))
         except Exception as error:  # noqa: BLE001 - whatever it is, it did not pass
             reason = _reason(error)
+            # Who has no file left for a connection learns nothing of any backend.
+            is_verdict = fault_of_exception(error) is not Fault.POOL
             logger.debug("check failed backend=%s reason=%s", state.backend.url, reason)
         if state not in wanted:
             break
@@ -154,7 +156,7 @@ def _check_one(
             passed_at.append(started_at)
             if len(passed_at) == pace.rise:
                 balancer.findings.passed(state, since=passed_at[0])
-        else:
+        elif is_verdict:
             failed_in_a_row += 1
             passed_at.clear()
             if failed_in_a_row >= pace.fall:

@@ -13,6 +13,8 @@ when they read a body.
 
 from __future__ import annotations
 
+import errno
+
 from lbtransport._types.answers import FAILURE_STATUSES, outcome_of_status
 from lbtransport._types.outcome import CANCELLED, FAULTS, NEUTRAL, Fault, Outcome
 
@@ -76,6 +78,9 @@ _REFINED_BY = {
         Fault.RESPONSE_TIMEOUT,
     },
 }
+# This process, or this machine, has no file left that a connection could be; whoever
+# wraps it says that the backend could not be connected to.
+_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE})
 _NOT_THE_BODY = frozenset(
     {None, Fault.LOCAL, Fault.DECODING, Fault.POOL, Fault.GOING_AWAY}
 )
@@ -108,6 +113,8 @@ def fault_of_exception(error: BaseException) -> Fault | None:
             return said
         if fault is Fault.MALFORMED and "disconnected" in str(error):
             return Fault.DISCONNECT  # httpx and http.client call both a protocol error
+    if fault in _REFINED_BY and _is_for_want_of_files(error):
+        return Fault.POOL
     wrapped = _wrapped(error)
     for _ in range(_DEEPEST_CHAIN):
         if fault not in _REFINED_BY or wrapped is None:
@@ -160,6 +167,17 @@ def is_caused_by(error: BaseException, cause: BaseException) -> bool:
     return link is cause
 
 
+def _is_for_want_of_files(error: BaseException) -> bool:
+    link: BaseException | None = error
+    for _ in range(_DEEPEST_CHAIN):
+        if link is None:
+            break
+        if getattr(link, "errno", None) in _EXHAUSTED:
+            return True
+        link = _wrapped(link)
+    return False
+
+
 def _fault_of_class(kind: type[BaseException]) -> Fault | None:
     for parent in kind.__mro__:
         fault = _FAULT_OF_NAME.get(parent.__name__)
@@ -191,8 +209,12 @@ def _fault_of_http2(error: BaseException) -> Fault | None:
 
 
 def _wrapped(error: BaseException) -> BaseException | None:
-    """Return the error inside an error: urllib3's reason, an argument, the cause."""
-    for inner in (getattr(error, "reason", None), *reversed(error.args)):
+    """Return the error inside an error: urllib3's reason, an argument, the cause.
+
+    Of a group, trio's of the addresses that it tried, it is the last one.
+    """
+    group = getattr(error, "exceptions", ())
+    for inner in (getattr(error, "reason", None), *reversed(error.args), *group[-1:]):
         if isinstance(inner, BaseException):
             return inner
     return error.__cause__

@@ -23,6 +23,7 @@ class Fleet:
         sick: URLs of the backends that are not well.
         checked: When each check began, and of which backend.
         duration: Seconds that each check of a sick backend takes.
+        error: What it raises.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Fleet:
         self.sick: set[str] = set()
         self.checked: list[tuple[float, str]] = []
         self.duration = 0.0
+        self.error: Exception = CheckFailed("status 503")
         self._order = itertools.count()
         self._due: list[tuple[float, int, Steps, Any]] = []
         pace = pace or Pace()
@@ -83,8 +85,8 @@ class Fleet:
             case Call(function, (Backend() as backend,)) if function == self._unused:
                 self.checked.append((self.clock.monotonic(), backend.url))
                 is_sick = backend.url in self.sick
-                error = CheckFailed("status 503") if is_sick else None
-                self._schedule(self.duration if is_sick else 0.0, steps, error)
+                result = self.error if is_sick else None
+                self._schedule(self.duration if is_sick else 0.0, steps, result)
             case Call(function, arguments):
                 self._schedule(0.0, steps, function(*arguments))
             case _:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import math
 from typing import Any
@@ -81,6 +82,16 @@ def test_passes_that_are_not_in_a_row_bring_nobody_back() -> None:
         fleet.run(10)
 
     assert verdicts(fleet)[A] is False
+
+
+def test_client_without_files_for_connections_takes_nobody_out() -> None:
+    fleet = Fleet(Pace(fall=1))
+    fleet.sick.update([A, B, C])
+    fleet.error = OSError(errno.EMFILE, "Too many open files")
+
+    fleet.run(60)
+
+    assert set(verdicts(fleet).values()) == {None}
 
 
 def test_nobody_is_out_before_anything_is_known() -> None:

@@ -68,6 +68,8 @@ NO_ANSWER = http.client.RemoteDisconnected(
     "Remote end closed connection without response"
 )
 NEW = u3.NewConnectionError(CONNECTION, "Failed to establish a new connection")
+NO_FILES = OSError(24, "Too many open files")
+NEW_WITHOUT_FILES = caused(u3.NewConnectionError(CONNECTION, "Failed"), NO_FILES)
 UNRESOLVED = u3.NameResolutionError("h", CONNECTION, UNKNOWN_NAME)
 SLOW_CONNECT = u3.ConnectTimeoutError(CONNECTION, "timed out")
 SLOW_READ = u3.ReadTimeoutError(POOL, "/", "Read timed out.")
@@ -122,6 +124,7 @@ REQUESTS: list[tuple[str, BaseException, Fault | None]] = [
         Fault.PROXY,
     ),
     ("pool closed", R.ConnectionError(u3.ClosedPoolError(POOL, "closed")), Fault.POOL),
+    ("out of files", R.ConnectionError(exhausted(NEW_WITHOUT_FILES)), Fault.POOL),
     ("bad url", R.InvalidURL("bad"), Fault.LOCAL),
     ("bad scheme", R.InvalidSchema("bad"), Fault.LOCAL),
     ("bad header", R.InvalidHeader("bad"), Fault.LOCAL),
@@ -157,6 +160,8 @@ STDLIB: list[tuple[str, BaseException, Fault | None]] = [
     ("reset", RESET, Fault.DISCONNECT),
     ("broken pipe", BrokenPipeError(32, "Broken pipe"), Fault.DISCONNECT),
     ("unreachable", OSError(113, "No route to host"), Fault.DISCONNECT),
+    ("out of files", NO_FILES, Fault.POOL),
+    ("machine out of files", OSError(23, "Too many open files in system"), Fault.POOL),
     ("no answer", NO_ANSWER, Fault.DISCONNECT),
     ("garbage", http.client.BadStatusLine("garbage"), Fault.MALFORMED),
     ("timeout", TimeoutError("timed out"), Fault.RESPONSE_TIMEOUT),
@@ -224,6 +229,24 @@ def httpx_cases(client: Any) -> list[tuple[BaseException, Fault | None]]:
         (
             caused(client.ConnectError("reset"), httpcore.ConnectError("reset"), RESET),
             Fault.CONNECT,
+        ),
+        (
+            caused(
+                client.ConnectError("all failed"),
+                httpcore.ConnectError("all failed"),
+                OSError("all failed"),
+                NO_FILES,
+            ),
+            Fault.POOL,
+        ),
+        (
+            caused(
+                client.ConnectError("all failed"),
+                httpcore.ConnectError("all failed"),
+                OSError("all failed"),
+                ExceptionGroup("of two addresses", [NO_FILES, NO_FILES]),
+            ),
+            Fault.POOL,
         ),
         (client.ConnectTimeout("slow"), Fault.CONNECT_TIMEOUT),
         (client.PoolTimeout("full"), Fault.POOL),
