@@ -67,9 +67,9 @@ class Checking:
     def close(self) -> None:
         """Stop them for good; what they said counts no more."""
         self._is_closed = True
-        self._stop_thread()
         if self._check is not None:
-            self._forget()
+            self._balancer.findings.close()
+        self._stop_thread()
 
     def _forget(self) -> None:
         findings = self._balancer.findings
@@ -99,7 +99,7 @@ class Checking:
         Raises:
             RuntimeError: If they run in such a block already.
         """
-        if self._check is None:
+        if self._check is None or self._is_closed:
             yield
             return
         from lbtransport._background import in_own_loop  # noqa: PLC0415 - as above
@@ -122,4 +122,6 @@ class Checking:
     def reset_after_fork(self) -> None:
         """Begin anew in the child, at its first use."""
         self._is_running = False
+        if self._is_manual:
+            self._forget()  # nobody checks here who could find out otherwise
         self._reset()

@@ -19,7 +19,11 @@ from lbtransport.events import BackendFailing, BackendRecovered
 
 
 class Findings:
-    """The findings of the checks of one service."""
+    """The findings of the checks of one service.
+
+    Attributes:
+        is_closed: Whether there will be no more, so that checks need not go on.
+    """
 
     def __init__(
         self,
@@ -41,6 +45,7 @@ class Findings:
         self._accounts = accounts
         self._announcer = announcer
         self._now = now
+        self.is_closed = False
 
     @property
     def members(self) -> tuple[BackendState, ...]:
@@ -61,7 +66,7 @@ class Findings:
             since: When the first of them began; an ejection ends if all did after it.
         """
         with self._accounts.lock:
-            if state.is_removed:
+            if state.is_removed or self.is_closed:
                 return
             was, state.checked = state.checked, True
             if was is False:
@@ -82,7 +87,7 @@ class Findings:
     def failed(self, state: BackendState, reason: str) -> None:
         """Take note that active checks speak against a backend; `reason` says why."""
         with self._accounts.lock:
-            if state.is_removed:
+            if state.is_removed or self.is_closed:
                 return
             was, state.checked = state.checked, False
             # In a panic, who failed least recently is tried first.
@@ -91,6 +96,12 @@ class Findings:
                 self._roster.invalidate()
                 self._announcer.note(BackendFailing, state.backend, reason)
         self._announcer.announce()
+
+    def close(self) -> None:
+        """Take note that nobody checks any backend any more, and hear of nothing."""
+        with self._accounts.lock:
+            self.is_closed = True  # first: a check may be about to end
+        self.unchecked(self.states)
 
     def unchecked(self, states: Iterable[BackendState]) -> None:
         """Take note that nobody checks some backends any more."""

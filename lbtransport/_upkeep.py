@@ -109,7 +109,8 @@ def keep_checking(balancer: Balancer, probe: Probe, pace: Pace, start: Start) ->
     members: tuple[BackendState, ...] = ()
     wanted: set[BackendState] = set()
     running: set[BackendState] = set()
-    while True:
+    # In the user's own loop nobody else ends it when the balancer is closed.
+    while not balancer.findings.is_closed:
         if balancer.findings.members is not members:
             members = balancer.findings.members
             if gone := wanted.difference(members):
@@ -140,7 +141,7 @@ def _check_one(
     passed_at: deque[float] = deque(maxlen=pace.rise)
     failed_in_a_row = 0
     yield Sleep(pace.first_wait(rng))
-    while state in wanted:
+    while state in wanted and not balancer.findings.is_closed:
         started_at, reason, is_verdict = now(), None, True
         try:
             yield Call(probe, (state.backend,))

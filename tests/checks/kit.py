@@ -56,6 +56,11 @@ class Fleet:
         due = self.clock.monotonic() + wait
         heapq.heappush(self._due, (due, next(self._order), steps, result))
 
+    @property
+    def is_running(self) -> bool:
+        """Tell whether anything is still to be done."""
+        return bool(self._due)
+
     def run(
         self,
         seconds: float,
@@ -63,7 +68,11 @@ class Fleet:
     ) -> float:
         """Let time pass, until something is so; return the seconds that passed."""
         begin = self.clock.monotonic()
-        while self._due[0][0] <= begin + seconds and not until(self.service):
+        while (
+            self.is_running
+            and self._due[0][0] <= begin + seconds
+            and not until(self.service)
+        ):
             due, _, steps, result = heapq.heappop(self._due)
             self.clock.advance(max(0.0, due - self.clock.monotonic()))
             self._step(steps, result)

@@ -20,6 +20,7 @@ import pytest
 from lbtransport import Backend, LoadBalancer, events
 from lbtransport._background import background
 from lbtransport.checks import CustomCheck, HttpCheck, TcpCheck
+from lbtransport.load_balancer import _reset_after_fork as reset_after_fork
 from tests.core_kit import A, B, C
 from tests.load_balancer.test_forks import forks, in_children
 from tests.servers import PATIENCE, LoopbackServer, hang, reply
@@ -333,6 +334,35 @@ async def test_loop_may_be_used_again_after_the_block() -> None:
             await anyio.to_thread.run_sync(asked.wait)
 
 
+async def test_check_that_ends_after_the_closing_is_not_heard() -> None:
+    begun, go_on = anyio.Event(), anyio.Event()
+
+    async def check(backend: Backend) -> bool:
+        begun.set()
+        await go_on.wait()
+        return False
+
+    orders = LoadBalancer("orders", [A], checks=often(check))
+    heard: list[events.Event] = []
+
+    async with orders.background():
+        await begun.wait()
+        orders.close()
+        orders.subscribe(heard.append)
+        go_on.set()
+        await anyio.wait_all_tasks_blocked()
+
+    assert heard == []
+
+
+async def test_service_that_is_closed_has_nothing_to_run_in_a_loop() -> None:
+    orders = LoadBalancer("orders", [A], checks=often(Asked()))
+    orders.close()
+
+    async with orders.background():
+        assert not orders.checking._is_running
+
+
 async def test_service_is_checked_in_one_loop_at_a_time() -> None:
     orders = LoadBalancer("orders", [A], checks=often(Asked()))
 
@@ -454,15 +484,36 @@ def test_process_that_forks_before_any_check_has_nothing_to_let_go_of() -> None:
 
 
 @forks
-def test_child_of_a_fork_in_the_users_loop_begins_with_none() -> None:
+def test_child_of_a_fork_in_the_users_loop_begins_with_nothing() -> None:
     asked = Asked()
+    asked.sick.add(A)
     orders = LoadBalancer("orders", [A], checks=often(asked))
 
-    async def main() -> list[bool]:
+    async def main() -> list[tuple[bool, bool | None]]:
         async with orders.background():
-            return in_children(1, lambda: orders.checking._is_running)
+            await anyio.to_thread.run_sync(
+                wait_for, orders, lambda orders: verdicts(orders)[A] is False
+            )
+            return in_children(
+                1, lambda: (orders.checking._is_running, verdicts(orders)[A])
+            )
 
-    assert asyncio.run(main()) == [False]
+    assert asyncio.run(main()) == [(False, None)]
+
+
+async def test_reset_after_a_fork_forgets_what_nobody_checks_there() -> None:
+    asked = Asked()
+    asked.sick.add(A)
+    orders = LoadBalancer("orders", [A], checks=often(asked))
+
+    async with orders.background():
+        await anyio.to_thread.run_sync(
+            wait_for, orders, lambda orders: verdicts(orders)[A] is False
+        )
+        # As in the child, whose loop runs nothing of this.
+        reset_after_fork()
+
+        assert verdicts(orders) == {A: None}
 
 
 PROGRAM = """

@@ -94,6 +94,18 @@ def test_client_without_files_for_connections_takes_nobody_out() -> None:
     assert set(verdicts(fleet).values()) == {None}
 
 
+def test_closing_ends_all_checks() -> None:
+    fleet = Fleet()
+    fleet.run(60)
+
+    fleet.service.core.findings.close()
+    fleet.checked.clear()
+    fleet.run(60)
+
+    assert fleet.checked == []
+    assert not fleet.is_running
+
+
 def test_nobody_is_out_before_anything_is_known() -> None:
     fleet = Fleet()
     fleet.sick.update([A, B, C])
