@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import inspect
 import ssl
 import threading
@@ -23,7 +24,7 @@ from lbtransport._loops import running_trio
 from lbtransport._types import Backend, Signal
 from lbtransport._types.naming import names_of
 from lbtransport._upkeep import CheckFailed, Probe
-from lbtransport._wires import connected
+from lbtransport._wires import ask
 from lbtransport.checks import CustomCheck, HttpCheck, TcpCheck
 
 
@@ -58,8 +59,8 @@ class _Tcp:
         self._check = check
 
     async def __call__(self, backend: Backend) -> None:
-        async with _within(self._check.timeout), connected(backend):
-            pass
+        async with _within(self._check.timeout):
+            await ask(backend, b"", lambda received, is_all: True)
 
 
 class _Http:
@@ -76,17 +77,10 @@ class _Http:
         if backend.scheme == "https" and self._context is None:
             self._context = _make_context(check.verify)
         context = self._context if backend.scheme == "https" else None
-        async with (
-            _within(check.timeout),
-            connected(backend, context, tls_name) as wire,
-        ):
-            await wire.send(request_of(check, backend, host))
-            received = bytearray()
-            while True:
-                piece = await wire.receive()
-                received += piece
-                if is_answered(check, bytes(received), is_all=not piece):
-                    return
+        request = request_of(check, backend, host)
+        is_well = functools.partial(is_answered, check)
+        async with _within(check.timeout):
+            await ask(backend, request, is_well, context, tls_name)
 
 
 def _make_context(verify: bool | str | ssl.SSLContext) -> ssl.SSLContext:

@@ -11,6 +11,7 @@ import ipaddress
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -235,6 +236,7 @@ def _normalise_host(host: str) -> str:
     return host.lower() if host.isascii() else host.encode("idna").decode()
 
 
+@lru_cache(maxsize=1024)  # asked at each check
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         return ipaddress.ip_address(host)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
+import select
+import socket
 import ssl
 import sys
 import threading
@@ -14,7 +17,7 @@ from typing import Any
 import anyio
 import pytest
 
-from lbtransport import Backend
+from lbtransport import Backend, _wires
 from lbtransport._probes import Naming, make_probe
 from lbtransport._upkeep import CheckFailed
 from lbtransport.checks import CustomCheck, HttpCheck, TcpCheck, as_check
@@ -22,7 +25,10 @@ from tests.certificates import Authority
 from tests.config_kit import SECRET
 from tests.conftest import ServerStarter
 from tests.servers import (
+    PATIENCE,
     LoopbackServer,
+    Reply,
+    Request,
     garbage,
     hang,
     reply,
@@ -112,6 +118,78 @@ async def test_backend_that_answers_badly_is_not_well(
 async def test_backend_that_refuses_is_not_well(check: Any, refused_url: str) -> None:
     with pytest.raises(OSError):
         await probe(check, refused_url)
+
+
+async def test_request_that_fills_the_buffers_is_sent_on_as_they_empty() -> None:
+    received = bytearray()
+
+    def serve(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            while not received.endswith(b"\r\n\r\n"):
+                received.extend(connection.recv(65536))
+            connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        long = "a" * 16_000_000  # bytes; the system's buffers take a few millions
+        thread = threading.Thread(target=serve, args=(listener,))
+        thread.start()
+        check = HttpCheck(headers={"X-Long": long}, timeout=PATIENCE)
+        await probe(check, f"http://127.0.0.1:{port}")
+        thread.join()
+
+    assert f"X-Long: {long}\r\n".encode() in received
+
+
+def test_check_that_is_cancelled_as_its_answer_comes_ends_without_a_word() -> None:
+    asked, answer = threading.Event(), threading.Event()
+    complaints: list[Any] = []
+
+    def handle(request: Request) -> Reply:
+        asked.set()
+        answer.wait(PATIENCE)
+        return Reply()
+
+    async def main(server: LoopbackServer) -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda loop, context: complaints.append(context))
+        task = loop.create_task(probe(HttpCheck(timeout=PATIENCE), server.url))
+        await asyncio.to_thread(asked.wait, PATIENCE)
+        (plain,) = _wires._open
+        answer.set()
+        # The loop has no turn until both are there for its next round.
+        assert select.select([plain], [], [], PATIENCE)[0]
+        loop.call_soon(task.cancel)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    with LoopbackServer(handle) as server:
+        asyncio.run(main(server))
+
+    assert complaints == []
+
+
+def test_socket_that_was_not_ready_after_all_is_waited_for() -> None:
+    async def main() -> None:
+        question = _wires._Question(Backend("http://127.0.0.1"), b"", lambda *_: False)
+        one, other = socket.socketpair()
+        with one, other:
+            one.setblocking(False)
+            question._step(question._receive, one)
+        assert not question._end.done()
+
+    asyncio.run(main())
+
+
+def test_loop_that_watches_no_sockets_is_served_by_streams() -> None:
+    class Blind(asyncio.SelectorEventLoop):
+        add_writer = asyncio.AbstractEventLoop.add_writer  # as Windows' default one
+
+    with LoopbackServer() as server, asyncio.Runner(loop_factory=Blind) as runner:
+        runner.run(probe(HttpCheck("/healthz"), server.url))
+
+        assert [request.target for request in server.requests] == ["/healthz"]
 
 
 async def test_backend_is_found_by_its_name(server: LoopbackServer) -> None:
