@@ -34,8 +34,8 @@ class Selectable:
         on_trial: Those whose circuit does; no more than one request each.
         ejected: Number of backends whose circuit is not closed.
         in_panic: Whether health was ignored because too few backends are usable.
-        is_last_resort: Whether none is, so that the candidate is the most promising one
-            of those that look sick.
+        is_last_resort: Whether none is, so that the candidates are those against which
+            only their checks speak, or the most promising one of those that look sick.
         stale_at: Instant at which the passing of time alone changes the answer.
     """
 
@@ -117,6 +117,9 @@ def find_selectable(
         groups = [[one for one in tier if serves_in_panic(one, now)] for tier in tiers]
         in_panic = any(groups)
     if not any(groups) and fail_open:
+        groups = [[one for one in tier if only_checks_fail(one, now)] for tier in tiers]
+        in_panic = is_last_resort = any(groups)
+    if not any(groups) and fail_open:
         # One at a time, so that each panicking request learns from the one before.
         sick = last_resorts(members, now)
         groups = [[state for state in sick if state.in_flight < max_in_flight][:1]]
@@ -162,6 +165,17 @@ def serves_in_panic(state: BackendState, now: float) -> bool:
     if state.marked is not None:
         return state.marked
     return now >= state.throttled_until
+
+
+def only_checks_fail(state: BackendState, now: float) -> bool:
+    """Tell whether nothing speaks against a backend but its active checks.
+
+    Where they speak against all, and requests succeed, it is the checks that are wrong
+    (their path, say): then one backend must not get what was meant for all.
+    """
+    if state.is_draining or state.marked is not None or state.is_suspect:
+        return False
+    return state.circuit.is_closed and now >= state.throttled_until
 
 
 def returns_at(state: BackendState) -> float:

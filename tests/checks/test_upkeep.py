@@ -5,16 +5,17 @@ from __future__ import annotations
 import errno
 import itertools
 import math
+from collections import Counter
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbtransport import ConfigurationError, HealthPolicy, events
+from lbtransport import ConfigurationError, HealthPolicy, LoadBalancer, events
 from lbtransport._upkeep import Pace
 from tests.checks.kit import Fleet
-from tests.core_kit import A, B, C, D, eject, select_only, states_of, stats_of
+from tests.core_kit import REFUSED, A, B, C, D, eject, select_only, states_of, stats_of
 
 
 def verdicts(fleet: Fleet) -> dict[str, bool | None]:
@@ -376,6 +377,32 @@ def test_when_all_checks_fail_requests_still_go_somewhere() -> None:
     assert set(verdicts(fleet).values()) == {False}
     assert fleet.service.select().backend.url in {A, B, C}
     assert events.PanicEntered("orders") in heard
+
+
+def test_when_all_checks_fail_and_requests_succeed_all_backends_share_them() -> None:
+    fleet = Fleet()
+    fleet.sick.update([A, B, C])
+    fleet.run(60)
+
+    found = Counter(url_of_a_success(fleet.service) for _ in range(90))
+
+    assert set(found) == {A, B, C}
+    assert max(found.values()) < 60
+
+
+def test_when_all_checks_fail_backends_that_fail_requests_are_left_for_others() -> None:
+    fleet = Fleet()
+    fleet.sick.update([A, B, C])
+    fleet.run(60)
+    for url in (A, B):
+        select_only(fleet.service, url).release(outcome=REFUSED)
+
+    assert {url_of_a_success(fleet.service) for _ in range(30)} == {C}
+
+
+def url_of_a_success(service: LoadBalancer) -> str:
+    with service.select() as selection:
+        return selection.backend.url
 
 
 def test_changes_are_told_once() -> None:
