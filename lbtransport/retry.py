@@ -63,17 +63,17 @@ class RetryPolicy:
             While one is left there is no wait.
         max_wait: Seconds that no backoff exceeds; each is drawn between 0 and its
             limit (full jitter).
-        budget_ratio: Retries for each request of the service, at most: when all
-            backends fail they get 1.2 times the load and not 3 times (Finagle: 20 %).
-            None sets no budget.
+        budget_ratio: Retries for each request of the service, at most, 0 to 1: when
+            all backends fail they get 1.2 times the load and not 3 times (Finagle:
+            20 %).  None sets no budget.
         budget_per_second: Retries for each second beyond that, so that a program that
             makes few requests may repeat them.
         budget_window: Seconds of the past that count, fading (Finagle: 10 s).
-        hedge_percentile: Part of the answers, 0.5 to below 1, after whose latency an
+        hedge_percentile: Part of the answers, 0.5 to 0.999, after whose latency an
             idempotent request is sent to another backend as well, and the first answer
             counts; 0.95 is a good one.  None, the default, never does.
-        hedge_ratio: Such second attempts for each request, at most; they count in the
-            budget of the retries, too.
+        hedge_ratio: Such second attempts for each request, at most, 0 to 1; they count
+            in the budget of the retries, too.
         attempt_timeout: Seconds until the headers of each attempt's response; then it
             is a response timeout, or a connect timeout, and repeated as such.  The
             body is not covered, other than by Envoy's per_try_timeout: a stream may go
@@ -106,13 +106,19 @@ class RetryPolicy:
         check_number("min_wait", self.min_wait, unit="seconds")
         check_number("max_wait", self.max_wait, least=self.min_wait, unit="seconds")
         if self.budget_ratio is not None:
-            check_number("budget_ratio", self.budget_ratio, unit="retries a request")
+            check_number(
+                "budget_ratio", self.budget_ratio, most=1, unit="retries a request"
+            )
         check_number("budget_per_second", self.budget_per_second, unit="retries")
         if self.hedge_percentile is not None:
             check_number(
-                "hedge_percentile", self.hedge_percentile, least=0.5, most=0.999
+                "hedge_percentile",
+                self.hedge_percentile,
+                least=0.5,
+                most=0.999,
+                unit="a part of the answers",
             )
-        check_number("hedge_ratio", self.hedge_ratio, unit="attempts a request")
+        check_number("hedge_ratio", self.hedge_ratio, most=1, unit="attempts a request")
         check_number("budget_window", self.budget_window, above=True, unit="seconds")
         if self.attempt_timeout is not None:
             check_number(
