@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from lbtransport._errors import ConfigurationError
 from lbtransport._grammar import read_safely
@@ -171,7 +171,7 @@ def _read_variables(variables: Mapping[str, str], names: Sequence[str]) -> Layer
     for variable, value in variables.items():
         found = meanings.get(variable, [])
         if not found:
-            raise ConfigurationError(_unknown(variable, list(meanings), names))
+            raise ConfigurationError(_unknown(variable, meanings, names))
         if len(found) > 1:
             readings = " or ".join(
                 f"{setting!r} of {repr(name) if name else 'all services'}"
@@ -186,16 +186,29 @@ def _read_variables(variables: Mapping[str, str], names: Sequence[str]) -> Layer
     return layers
 
 
-def _unknown(variable: str, known: list[str], names: Sequence[str]) -> str:
-    # Its value is not shown: nobody knows what it is, so it may be a secret.
+def _unknown(variable: str, known: Iterable[str], names: Sequence[str]) -> str:
+    """Return what to say of a variable; its value may be a secret, and is not shown."""
+    wanted = variable.upper()
+    owners = [name for name in names if wanted.startswith(_variable(name, ""))]
+    if owners:
+        owner = max(owners, key=len)
+        shared = _variable(owner, "")
+        what_to_do = f"choose one of the settings of {owner!r}: "
+    else:
+        shared = PREFIX
+        what_to_do = (
+            f"declare its service in {SERVICES} (declared: "
+            f"{', '.join(names) or 'none'}), or choose one of the settings: "
+        )
     # What all have in common is left out, or all would look alike.
-    rests = [other.removeprefix(PREFIX) for other in (*known, SERVICES, CONFIG, MOCK)]
-    question = did_you_mean(variable.upper().removeprefix(PREFIX), rests, PREFIX)
-    return (
-        f"{variable} is unknown{question}; declare its service in {SERVICES} "
-        f"(declared: {', '.join(names) or 'none'}), or choose one of the settings: "
-        f"{', '.join(setting.upper() for setting in SETTINGS)}"
-    )
+    rests = [
+        other.removeprefix(shared)
+        for other in (*known, SERVICES, CONFIG, MOCK)
+        if other.startswith(shared)
+    ]
+    question = did_you_mean(wanted.removeprefix(shared), rests, shared)
+    settings = ", ".join(setting.upper() for setting in SETTINGS)
+    return f"{variable} is unknown{question}; {what_to_do}{settings}"
 
 
 # -- one balancer per process and service ---------------------------------------------

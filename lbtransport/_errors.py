@@ -17,6 +17,8 @@ import re
 
 # Where, in a list of URLs, the next one begins.
 _NEXT_URL = re.compile(r"(?<=[\s,;])(?=https?://)", re.IGNORECASE)
+# What follows a URL's path, with the separators in it, and without those after it.
+_QUERY = re.compile(r"(https?://[^\s?#]*[?#])(?!\*\*\*)\S*[^\s,;]", re.IGNORECASE)
 
 
 class LoadBalancingError(Exception):
@@ -32,12 +34,14 @@ class ConfigurationError(LoadBalancingError, ValueError):
 
 
 def hide_credentials(text: str) -> str:
-    """Replace each ``user:password@`` of the URLs in a text, so that it can be shown.
+    """Return a text so that it can be shown, whatever stands in its URLs.
 
+    Each ``user:password@`` is replaced, and each query, which may hold a token.
     Text that holds no URL in good form is taken for one: a password with a slash or a
     space in it must not show, so what is hidden is rather too much.
     """
-    return "".join(map(_hide_userinfo, _NEXT_URL.split(text)))
+    hidden = "".join(map(_hide_userinfo, _NEXT_URL.split(text)))
+    return _QUERY.sub(r"\1***", hidden)
 
 
 def _hide_userinfo(url: str) -> str:

@@ -20,6 +20,7 @@ from typing import Any, TypeAlias, get_args, get_origin, get_type_hints
 from lbtransport._errors import ConfigurationError, hide_credentials
 from lbtransport._types import Backend
 from lbtransport._values import (
+    did_you_mean,
     read_duration,
     read_integer,
     read_number,
@@ -91,20 +92,24 @@ def read_safely(read: Reader, value: object) -> object:
     # can know that they are secret. What holds none fails in the same place.
     read(harmless)
     raise ConfigurationError(
-        "the credentials in it cannot be read; percent-encode what is neither a letter "
-        "nor a digit, such as %2C for a comma and %2F for a slash"
+        "what is hidden here cannot be read; in the user and password of a URL "
+        "percent-encode what is neither a letter nor a digit, such as %2C for a comma "
+        "and %2F for a slash; give headers ASCII texts without line breaks"
     )
 
 
 def without_secrets(value: object) -> object:
-    """Return a copy fit to be shown: no credentials, no headers, no metadata."""
+    """Return a copy fit to be shown: no credentials, no headers, no metadata.
+
+    What stands under no name of ours may be a secret, under a name that is misspelt.
+    """
     if isinstance(value, str):
         return hide_credentials(value)
     if isinstance(value, list):
         return [without_secrets(item) for item in value]
     if isinstance(value, dict):
         return {
-            key: _blanked(item) if key in _TABLES else without_secrets(item)
+            key: without_secrets(item) if key in _SHOWN else _blanked(item)
             for key, item in value.items()
         }
     return value
@@ -177,6 +182,11 @@ def _backends_in(value: object) -> Iterator[Backend]:
 
 def _backend_of_text(word: str) -> Backend:
     url, *options = word.split(";")
+    if any("://" in option for option in options):
+        raise ConfigurationError(
+            f"backend {word!r} goes on after a semicolon with another URL; put a blank "
+            f"or a comma between backends"
+        )
     return _backend_of_table(
         {"url": url, **_read_options(f"backend {url!r}", options, _ARGUMENTS)}
     )
@@ -211,7 +221,8 @@ def _readers_of_check(kind: str) -> dict[str, Reader]:
     if kind in _CHECK_ARGUMENTS:
         return _CHECK_ARGUMENTS[kind]
     raise ConfigurationError(
-        f"{kind!r} is no kind of check; choose one of: {', '.join(_CHECKS)}"
+        f"{kind!r} is no kind of check; choose one of: {', '.join(_CHECKS)}, such as "
+        f"'http;path=/healthz'"
     )
 
 
@@ -223,9 +234,13 @@ def _read_options(
     given: dict[str, object] = {}
     for option in filter(None, options):
         name, _, text = option.partition("=")
-        if name not in allowed or not text or name in given:
+        if name in given:
             raise ConfigurationError(
-                f"{owner}: {option!r} is no option, or there twice; write "
+                f"{owner}: {name} is there twice; keep one of them"
+            )
+        if name not in allowed or not text:
+            raise ConfigurationError(
+                f"{owner}: {option!r} is no option{did_you_mean(name, allowed)}; write "
                 f"option=value, with an option out of: {', '.join(allowed)}"
             )
         given[name] = text
@@ -241,7 +256,8 @@ def _read_arguments(
         reader = readers.get(name)
         if reader is None:
             raise ConfigurationError(
-                f"{owner} has no argument {name!r}; choose one of: {', '.join(readers)}"
+                f"{owner} has no argument {name!r}{did_you_mean(name, readers)}; "
+                f"choose one of: {', '.join(readers)}"
             )
         try:
             arguments[name] = reader(value)
@@ -297,3 +313,4 @@ _ARGUMENTS = _readers_of(Backend)
 _CHECKS: dict[str, Callable[..., HttpCheck | TcpCheck]]
 _CHECKS = {"http": HttpCheck, "tcp": TcpCheck}
 _CHECK_ARGUMENTS = {"http": _readers_of(HttpCheck), "tcp": _readers_of(TcpCheck)}
+_SHOWN = {"kind", *_ARGUMENTS, *chain(*_CHECK_ARGUMENTS.values())} - set(_TABLES)

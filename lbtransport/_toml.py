@@ -67,24 +67,30 @@ def load(path: str, shown: str) -> dict[str, object]:
     try:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        reason = str(error.strerror)
+        reason, what_to_do = str(error.strerror), "name a TOML file in UTF-8"
     except ValueError as error:
         reason = str(error)
+        what_to_do = (
+            "correct it there; TOML is in UTF-8, texts are in quotes, and so are names "
+            "with a dot or a colon"
+        )
     # Not in the handlers: a UnicodeDecodeError shows the whole file in its repr.
-    raise ConfigurationError(
-        f"{shown} cannot be read: {reason}; name a TOML file in UTF-8"
-    )
+    raise ConfigurationError(f"{shown} cannot be read: {reason}; {what_to_do}")
 
 
 def _read_service(where: str, name: str, table: object) -> dict[str, Given]:
     """Return the settings in the table of one service, or of the defaults."""
     allowed = settings_for(name)
     found: dict[str, Given] = {}
-    for setting, given in _flattened(where, table):
+    for policy, key, given in _flattened(where, table):
+        setting = policy + key
         if setting not in allowed:
+            here = [
+                one.removeprefix(policy) for one in allowed if one.startswith(policy)
+            ]
             raise ConfigurationError(
-                f"{given.source} is unknown{did_you_mean(setting, allowed)}; the "
-                f"settings here are: {', '.join(allowed)}"
+                f"{given.source} is unknown{did_you_mean(key, here)}; the settings "
+                f"here are: {', '.join(here)}"
             )
         if setting in found:
             raise ConfigurationError(
@@ -95,23 +101,29 @@ def _read_service(where: str, name: str, table: object) -> dict[str, Given]:
     return found
 
 
-def _flattened(where: str, table: object) -> Iterator[tuple[str, Given]]:
-    """Yield what is set, with the tables of the policies taken apart."""
+def _flattened(where: str, table: object) -> Iterator[tuple[str, str, Given]]:
+    """Yield what is set, with the tables of the policies taken apart.
+
+    Yields:
+        What the names of the policy's settings begin with, or `""`; the key; what is
+        given.
+    """
     for key, value in _table(where, table).items():
         place = f"{where}.{_key(key)}"
         if key in POLICIES:
-            for field, given in _flattened(place, value):
-                yield f"{key}_{field}", given
+            for policy, field, given in _flattened(place, value):
+                yield f"{key}_{policy}", field, given
         # As in the environment, what is empty is not set.
         elif not isinstance(value, str) or value.strip():
-            yield key, Given(place, value)
+            yield "", key, Given(place, value)
 
 
 def _table(where: str, value: object) -> dict[str, object]:
     if isinstance(value, dict):
         return value
     raise ConfigurationError(
-        f"{where} is no table; put its keys under it in [brackets]"
+        f"{where} is no table; begin one with its name in [brackets], and put the "
+        f"keys below"
     )
 
 

@@ -65,7 +65,42 @@ def file(tmp_path: Path) -> Path:
             {**ORDERS, "LBTRANSPORT_ORDERS_STRATGY": "random"},
             (
                 "LBTRANSPORT_ORDERS_STRATGY is unknown (did you mean "
-                "LBTRANSPORT_ORDERS_STRATEGY or "
+                "LBTRANSPORT_ORDERS_STRATEGY?); choose one of the settings of 'orders'"
+            ),
+        ),
+        (
+            {**ORDERS, "LBTRANSPORT_ORDERS_RETRY": "off"},
+            (
+                "LBTRANSPORT_ORDERS_RETRY is unknown; choose one of the settings of "
+                "'orders': BACKENDS, STRATEGY, "
+            ),
+        ),
+        (
+            {**ORDERS, "LBTRANSPORT_ORDRES_DEADLINE": "1s"},
+            (
+                "LBTRANSPORT_ORDRES_DEADLINE is unknown (did you mean "
+                "LBTRANSPORT_ORDERS_DEADLINE or "
+            ),
+        ),
+        (
+            {**ORDERS, "LBTRANSPORT_RETRY_BUDGET_RATIO": "20"},
+            (
+                "LBTRANSPORT_RETRY_BUDGET_RATIO='20': give retries a request of at "
+                "least 0 and at most 1"
+            ),
+        ),
+        (
+            {**ORDERS, "LBTRANSPORT_RETRY_HEDGE_PERCENTILE": "95"},
+            (
+                "LBTRANSPORT_RETRY_HEDGE_PERCENTILE='95': give a part of the answers "
+                "of at least 0.5 and at most 0.999"
+            ),
+        ),
+        (
+            {**ORDERS, "LBTRANSPORT_ORDERS_CHECKS": "/healthz"},
+            (
+                "LBTRANSPORT_ORDERS_CHECKS='/healthz' is no kind of check; choose one "
+                "of: http, tcp, such as 'http;path=/healthz'"
             ),
         ),
         (
@@ -161,6 +196,8 @@ def test_variable_with_two_readings_is_refused(
     [
         {**ORDERS, "LBTRANSPORT_ORDERS_BACKENDS": f"http://u:{SECRET}@a:port"},
         {**ORDERS, "LBTRANSPORT_ORDERS_BACKENDS": f"http://u:{SECRET},x@a"},
+        {**ORDERS, "LBTRANSPORT_ORDERS_BACKENDS": f"http://a/?v=1,2;token={SECRET}"},
+        {**ORDERS, "LBTRANSPORT_ORDERS_BACKENDS": f"http://a#{SECRET}, http://b"},
         {**ORDERS, "LBTRANSPORT_ORDERS_STRATEGY": f"http://u:{SECRET}@a"},
         {**ORDERS, "LBTRANSPORT_ORDERS_TOKEN": SECRET},
         {"LBTRANSPORT_SERVICES": f"http://u:{SECRET}@a"},

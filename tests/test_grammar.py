@@ -220,16 +220,27 @@ def test_single_table_is_a_list_of_one() -> None:
         ("10.0.0.1", "backend '10.0.0.1' does not begin with http://"),
         ("http://a;weight=many", "backend 'http://a': weight: 'many' is no number"),
         ("http://a;weight=-1", "weight of backend 'http://a'=-1.0: give a number"),
-        ("http://a;wieght=1", "'wieght=1' is no option, or there twice; write"),
+        ("http://a;wieght=1", "'wieght=1' is no option (did you mean weight?); write"),
+        (
+            "http://a;weight=2;http://b",
+            (
+                "backend 'http://a;weight=2;http://b' goes on after a semicolon with "
+                "another URL; put a blank or a comma between backends"
+            ),
+        ),
         ("http://a;weight", "'weight' is no option"),
         ("http://a;zone=", "'zone=' is no option"),
-        ("http://a;zone=b;zone=c", "'zone=c' is no option, or there twice"),
+        ("http://a;zone=b;zone=c", "zone is there twice; keep one of them"),
         ("http://a;headers=x", "out of: weight, priority, zone, host, tls_name"),
         ([{}], "a backend has no url; give it one, as a text"),
         ([{"url": 3}], "a backend has no url"),
         (
-            [{"url": "http://a", "wait": 1}],
-            "has no argument 'wait'; choose one of: url",
+            [{"url": "http://a", "colour": 1}],
+            "has no argument 'colour'; choose one of: url",
+        ),
+        (
+            [{"url": "http://a", "header": {}}],
+            "has no argument 'header' (did you mean headers?); choose one of: url",
         ),
         ([{"url": "http://a", "weight": []}], "'http://a': weight: [] is no number"),
         ([{"url": "http://a", "metadata": 3}], "metadata: give a table"),
@@ -287,6 +298,10 @@ def test_list_of_backends_is_read_as_it_was_written(
         (f"http://u:{SECRET}/x@a", "http://***@a"),
         (f"http://b http://u:{SECRET} x@a", "http://b http://***@a"),
         (f"u:{SECRET}@a:80", "***@a:80"),
+        (f"http://a/b?x={SECRET}, http://c", "http://a/b?***, http://c"),
+        (f"http://u:{SECRET}@a?x={SECRET};y={SECRET}", "http://***@a?***"),
+        (f"http://a#{SECRET}", "http://a#***"),
+        ("http://a?***: why", "http://a?***: why"),
     ],
 )
 def test_credentials_are_hidden_wherever_a_mistake_puts_them(
@@ -318,6 +333,11 @@ def test_credentials_are_hidden_wherever_a_mistake_puts_them(
         [{"url": "http://a", "headers": {"A": 1, "B": SECRET}}],
         [{"url": "http://a", "headers": {"A": SECRET}, "weight": []}],
         [{"url": "http://a", "metadata": {"A": SECRET}, "weight": []}],
+        [{"url": "http://a", "token": SECRET}],
+        [{"url": "http://a", "header": {"A": SECRET}}],
+        [{"url": f"http://a?token={SECRET}"}],
+        f"http://a?token=x,{SECRET}",
+        f"http://b http://a?token=x;{SECRET}",
     ],
 )
 def test_no_secret_is_in_an_error_nor_in_its_chain(written: object) -> None:
@@ -350,6 +370,34 @@ def test_header_that_is_no_text_is_hidden_as_well() -> None:
 
     assert "271828" not in everything_said(raised.value)
     assert "271828" not in repr(without_secrets(written))
+
+
+def test_value_that_cannot_be_a_header_s_is_told_apart_without_being_shown() -> None:
+    written = [{"url": "http://a", "headers": {"A": f"{SECRET}\n"}}]
+
+    error = mistake_in(lambda: read_safely(read_backends, written))
+
+    assert "give headers ASCII texts without line breaks" in str(error)
+    assert error is not None
+    assert SECRET not in everything_said(error)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {"kind": "http", "header": {"A": SECRET}},
+        {"kind": "http", "headers": {"A": SECRET}, "interval": 0},
+        {"kind": "http", "headers": {"A": f"{SECRET}\n"}},
+        {"kind": "ping", "headers": {"A": SECRET}},
+        {"token": SECRET},
+    ],
+)
+def test_no_header_of_a_check_is_in_an_error(written: dict[str, object]) -> None:
+    error = mistake_in(lambda: read_safely(read_check, written))
+
+    assert error is not None
+    assert SECRET not in everything_said(error)
+    assert SECRET not in repr(without_secrets(written))
 
 
 # Words
@@ -400,7 +448,10 @@ def test_check_is_read(written: object, meant: object) -> None:
         ("ping", "'ping' is no kind of check; choose one of: http, tcp"),
         ({"path": "/"}, "'' is no kind of check"),
         (7, "give a table"),
-        ("http;paht=/", "check 'http': 'paht=/' is no option, or there twice; write"),
+        (
+            "http;paht=/",
+            "check 'http': 'paht=/' is no option (did you mean path?); write",
+        ),
         ("http;headers=X", "'headers=X' is no option"),
         ("tcp;path=/", "'path=/' is no option"),
         ("http;interval=soon", "check 'http': interval: 'soon' is no duration"),

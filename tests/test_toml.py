@@ -86,7 +86,10 @@ def test_empty_text_is_not_set(tmp_path: Path) -> None:
             "'service' is unknown (did you mean services?); its tables are:",
         ),
         ("zzz = 1", "'zzz' is unknown; its tables are: defaults, services"),
-        ("defaults = 1", "defaults is no table; put its keys under it in [brackets]"),
+        (
+            "defaults = 1",
+            "defaults is no table; begin one with its name in [brackets], and put the",
+        ),
         ("services = 1", "services is no table"),
         ("[services]\norders = 1", "services.orders is no table"),
         ("[services.'http://a']", "services: 'http://a' is no name of a service"),
@@ -97,7 +100,10 @@ def test_empty_text_is_not_set(tmp_path: Path) -> None:
         ),
         (
             "[services.orders.retry]\natempts = 2",
-            "services.orders.retry.atempts is unknown (did you mean retry_attempts",
+            (
+                "services.orders.retry.atempts is unknown (did you mean attempts?); "
+                "the settings here are: attempts, statuses, "
+            ),
         ),
         ("[services.orders]\nretry = 2", "services.orders.retry is no table"),
         ("[defaults]\nbackends = 'http://a'", "defaults.backends is unknown; the set"),
@@ -105,7 +111,14 @@ def test_empty_text_is_not_set(tmp_path: Path) -> None:
             "[defaults]\nretry_attempts = 2\nretry.attempts = 3",
             "defaults.retry.attempts is set twice, also as ",
         ),
-        ("[defaults", "cannot be read: "),
+        (
+            "[services.orders:8080]",
+            (
+                "cannot be read: Expected ']' at the end of a table declaration (at "
+                "line 1, column 17); correct it there; TOML is in UTF-8, texts are in "
+                "quotes, and so are names with a dot or a colon"
+            ),
+        ),
         (b"\xff", "cannot be read: 'utf-8' codec can't decode byte 0xff"),
     ],
 )

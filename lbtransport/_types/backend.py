@@ -28,7 +28,10 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 _HOST = re.compile(r"[A-Za-z0-9._~-]+")
 
-_EXAMPLE = "write it as 'http://10.0.0.1:8080' or 'https://eu.example.com/v1'"
+_EXAMPLE = (
+    "write it as 'http://10.0.0.1:8080', 'http://[fd00::1]:8080' or "
+    "'https://eu.example.com/v1'"
+)
 
 
 class SecretHeaders(Mapping[str, str]):
