@@ -120,8 +120,27 @@ _DISTRUST = (
 )
 
 # How events are logged, their fields in order: to whom, how loudly, in which words.
-# What is not among them changes by somebody's will, and is told as it is.
 _MESSAGES = {
+    events.BackendAdded: (
+        _balancer_log,
+        logging.INFO,
+        "backend added service=%s backend=%s",
+    ),
+    events.BackendRemoved: (
+        _balancer_log,
+        logging.INFO,
+        "backend removed service=%s backend=%s",
+    ),
+    events.BackendMarked: (
+        _balancer_log,
+        logging.INFO,
+        "backend marked by the operator service=%s backend=%s healthy=%s",
+    ),
+    events.BackendDraining: (
+        _balancer_log,
+        logging.INFO,
+        "backend drained by the operator service=%s backend=%s draining=%s",
+    ),
     events.BackendEjected: (
         _health_log,
         logging.INFO,
@@ -179,9 +198,6 @@ _MESSAGES = {
 def _log(event: events.Event) -> None:
     if isinstance(event, events.AttemptRetried):
         return  # logged where it was decided, with what is known there
-    if type(event) not in _MESSAGES:
-        _balancer_log.info("%r", event)
-        return
     log, level, words = _MESSAGES[type(event)]
     values = [getattr(event, field.name) for field in fields(event)]
     log.log(level, words, *[getattr(value, "url", value) for value in values])

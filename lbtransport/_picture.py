@@ -13,6 +13,7 @@ from lbtransport._ramps import Ramps
 from lbtransport._types import Backend, BackendStats, ServiceStats
 
 _RANKS = (0.5, 0.9, 0.99)
+_FULL = "at max_in_flight"
 
 
 def picture(
@@ -122,7 +123,7 @@ def why_nobody(
         if state.backend in tried:
             reason = "already tried"
         elif is_usable(state, now):
-            reason = "at max_in_flight"
+            reason = _FULL
         else:
             reason = state_of(state, now).replace("_", " ")
         counts[reason] = counts.get(reason, 0) + 1
@@ -132,6 +133,8 @@ def why_nobody(
     returns = [returns_at(state) - now for state in states if not is_usable(state, now)]
     soonest = min(returns, default=float("inf"))
     hint = f", the first returns in {soonest:.1f} s" if soonest < float("inf") else ""
+    if _FULL in counts:
+        hint += "; raise max_in_flight, or let requests wait by max_queued"
     return f"no backend of {service!r} can be selected: {found}{hint}; see stats()"
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
-from lbtransport import Backend, Outcome, events
+from lbtransport import Backend, Outcome, _announcer, events
 from lbtransport._announcer import Announcer
 from tests.core_kit import (
     A,
@@ -242,7 +242,33 @@ def test_events_hold_no_secret() -> None:
             "WARNING",
             "panic left service=orders",
         ),
-        (ADDED, "lbtransport.balancer", "INFO", repr(ADDED)),
+        (
+            ADDED,
+            "lbtransport.balancer",
+            "INFO",
+            f"backend added service=orders backend={A}",
+        ),
+        (
+            events.BackendRemoved(SERVICE, BACKEND),
+            "lbtransport.balancer",
+            "INFO",
+            f"backend removed service=orders backend={A}",
+        ),
+        (
+            events.BackendMarked(SERVICE, BACKEND, False),
+            "lbtransport.balancer",
+            "INFO",
+            f"backend marked by the operator service=orders backend={A} healthy=False",
+        ),
+        (
+            events.BackendDraining(SERVICE, BACKEND, True),
+            "lbtransport.balancer",
+            "INFO",
+            (
+                f"backend drained by the operator service=orders backend={A} "
+                f"draining=True"
+            ),
+        ),
     ],
 )
 def test_event_is_logged_under_its_subject(
@@ -265,6 +291,12 @@ def test_event_is_logged_under_its_subject(
         message,
     )
     assert "hush" not in caplog.text
+
+
+def test_every_event_is_told_in_words_of_its_own() -> None:
+    told_elsewhere = {events.AttemptRetried}
+
+    assert set(get_args(events.Event)) == set(_announcer._MESSAGES) | told_elsewhere
 
 
 def test_retried_attempt_is_not_logged_again(caplog: pytest.LogCaptureFixture) -> None:

@@ -22,7 +22,9 @@ def test_refused_select_counts_nothing() -> None:
     service = make_service([A], max_in_flight=1)
     selection = service.select()
 
-    with pytest.raises(NoBackendsAvailable, match="1 of 1 at max_in_flight; see stats"):
+    with pytest.raises(
+        NoBackendsAvailable, match="1 of 1 at max_in_flight; raise max_"
+    ):
         service.select()
 
     assert in_flight(service) == 1
