@@ -79,8 +79,9 @@ class LoadBalancer:
             named by DNS, else ``"logical"``.
         tls_name: The name that certificates must carry, in the same forms.
         allow_plaintext: Whether a logical https request may go to an http backend.
-        clock: Where time comes from.
-        rng: Where chance comes from.
+        clock: Where time comes from, for tests: a
+            `lbtransport.testing.ManualClock`, say.
+        rng: Where chance comes from, for tests: ``random.Random(7)``, say.
 
     Raises:
         ConfigurationError: If an argument makes no sense.
@@ -230,7 +231,11 @@ class LoadBalancer:
         return self.core.backends
 
     def add_backend(self, backend: str | Backend) -> None:
-        """Add a backend, or give the one with its URL new attributes."""
+        """Add a backend, or give the one with its URL new attributes.
+
+        Raises:
+            ConfigurationError: If it is no base URL.
+        """
         self.core.add(as_backend(backend))
 
     def remove_backend(self, url: str | Backend) -> None:
@@ -242,7 +247,11 @@ class LoadBalancer:
         self.core.remove(url)
 
     def update_backends(self, backends: Iterable[str | Backend]) -> None:
-        """Make `backends` the whole list; those that stay keep their state."""
+        """Make `backends` the whole list; those that stay keep their state.
+
+        Raises:
+            ConfigurationError: If one is no base URL; then nothing changes.
+        """
         self.core.update(as_backends(backends))
 
     # -- the operator's will ------------------------------------------------------
@@ -332,7 +341,10 @@ class LoadBalancer:
         return self.checking.background()
 
     def close(self) -> None:
-        """Stop what runs in the background; selecting goes on working."""
+        """Stop what runs in the background; selecting goes on working.
+
+        It may be called again, and closes no connection: those are the transports'.
+        """
         self.checking.close()
 
     def __enter__(self) -> Self:

@@ -45,6 +45,7 @@ from lbtransport._requests.preferring import Preferring, answering
 from lbtransport._requests.routes import Routes
 from lbtransport._requests.wire import origin_of
 from lbtransport._services import Services, ServicesArgument
+from lbtransport.load_balancer import LoadBalancer
 
 __all__ = [
     "ConfigurationError",
@@ -152,6 +153,11 @@ class LoadBalancingAdapter(Connector):
     def _begin(self) -> None:
         self._routes = Routes(allow_plaintext=self._allow_plaintext)
         _instances.add(self)
+
+    @property
+    def balancers(self) -> tuple[LoadBalancer, ...]:
+        """Those of its services, also from the environment; none of a function's."""
+        return tuple(self._services)
 
     def send(  # noqa: PLR0917 - HTTPAdapter's signature
         self,

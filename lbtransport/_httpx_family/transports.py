@@ -25,6 +25,7 @@ from lbtransport._selection import Selection
 from lbtransport._services import Services, ServicesArgument
 from lbtransport._types import Backend, Exchange
 from lbtransport._validation import check_number
+from lbtransport.load_balancer import LoadBalancer
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
@@ -132,6 +133,11 @@ class _FamilyTransport(Generic[RequestT, ResponseT, TransportT, LimitsT]):
         self._client: Any = None  # guarded by _lock
         _instances.add(self)
 
+    @property
+    def balancers(self) -> tuple[LoadBalancer, ...]:
+        """Those of its services, also from the environment; none of a function's."""
+        return tuple(self._services)
+
     def _find(self, authority: tuple[str, str, int | None], request: Any) -> Any:
         """Return the balancer of a request; None if it passes through."""
         try:
@@ -203,7 +209,14 @@ class SyncFamilyTransport(_FamilyTransport[RequestT, ResponseT, TransportT, Limi
     _is_async = False
 
     def handle_request(self, request: RequestT) -> ResponseT:
-        """Send a request to a backend of its service, or pass it through."""
+        """Send a request to a backend of its service, or pass it through.
+
+        Raises:
+            NoBackendsAvailable: If no backend could be selected.
+            ConfigurationError: If an https request would leave in plain text, or an
+                option of the request makes no sense.
+            Exception: The last attempt's error, the client's own.
+        """
         native: Any = request
         url = native.url
         authority = (url.scheme, url.host, url.port)
@@ -256,7 +269,14 @@ class AsyncFamilyTransport(_FamilyTransport[RequestT, ResponseT, TransportT, Lim
     _is_async = True
 
     async def handle_async_request(self, request: RequestT) -> ResponseT:
-        """Send a request to a backend of its service, or pass it through."""
+        """Send a request to a backend of its service, or pass it through.
+
+        Raises:
+            NoBackendsAvailable: If no backend could be selected.
+            ConfigurationError: If an https request would leave in plain text, or an
+                option of the request makes no sense.
+            Exception: The last attempt's error, the client's own.
+        """
         native: Any = request
         url = native.url
         authority = (url.scheme, url.host, url.port)

@@ -306,6 +306,15 @@ async def test_services_of_the_environment_need_no_argument(
         await done(client.get(f"http://{name}/items"))
 
     assert [request.headers["Host"] for request in server.requests] == [name]
+    (balancer,) = kind.transport().balancers
+    assert [entry.total for entry in balancer.stats().backends] == [1]
+
+
+async def test_balancers_are_those_known_by_name(kind: Kind) -> None:
+    orders, users = orders_at("http://10.0.0.1"), LoadBalancer("users")
+
+    assert kind.transport([orders, users]).balancers == (orders, users)
+    assert kind.transport(lambda scheme, host, port: orders).balancers == ()
 
 
 async def test_switched_off_all_passes_through(kind: Kind) -> None:

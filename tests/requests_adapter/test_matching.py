@@ -89,6 +89,16 @@ def test_a_service_with_a_port_is_that_port_alone(
     assert bodies == ["8080", "all", "all"]
 
 
+def test_balancers_are_those_known_by_name(balance: Balance) -> None:
+    orders, users = orders_at("http://10.0.0.1"), LoadBalancer("users")
+    client = balance(orders)
+
+    mount(client.session, users)
+
+    assert client.adapter.balancers == (orders, users)
+    assert type(client.adapter)(lambda scheme, host, port: orders).balancers == ()
+
+
 def test_a_function_finds_the_service(balance: Balance, server: LoopbackServer) -> None:
     service = orders_at(server.url)
     asked = []
