@@ -12,12 +12,14 @@ not installed; 130, interrupted.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
 from lbtransport import ConfigurationError
+from lbtransport._listing import listing
 from lbtransport._simulate.options import DESCRIPTION, EPILOG, add_options
 
 __all__ = ["main"]
@@ -25,6 +27,7 @@ __all__ = ["main"]
 _NEEDED_BY_DEMO = ("requests", "httpx", "rich")
 _SHORTEST_DEMO = 2.0  # seconds; shorter, it would show nothing
 
+_FAILED = 1
 _WRONGLY_CALLED = 2
 _INTERRUPTED = 130  # as a shell reports SIGINT
 
@@ -42,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit: If the arguments are wrong, or ask for help or the version.
     """
     arguments = _parser().parse_args(argv)
-    commands = {"demo": _demo, "simulate": _simulate}
+    commands = {"config": _config, "demo": _demo, "simulate": _simulate}
     try:
         return commands[arguments.command](arguments)
     except KeyboardInterrupt:
@@ -57,6 +60,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands.add_parser(
+        "config",
+        help="show the services that the environment configures, or what is wrong",
+        description=(
+            "Read the variables LBTRANSPORT_... and the file that one of them names, "
+            "as a program would, and print each service with its backends and what is "
+            "not as by default; a mistake ends it with exit code 1."
+        ),
+    )
     demo = commands.add_parser(
         "demo",
         help="show it at work: real servers and clients, on loopback alone",
@@ -101,6 +113,16 @@ def _seconds(text: str) -> float:
             f"{text!r} is too short or too long; give at least {_SHORTEST_DEMO:g}"
         )
     return seconds
+
+
+def _config(arguments: argparse.Namespace) -> int:
+    try:
+        for line in listing(os.environ):
+            print(line)
+    except ConfigurationError as error:
+        print(f"lbtransport config: {error}", file=sys.stderr)
+        return _FAILED
+    return 0
 
 
 def _demo(arguments: argparse.Namespace) -> int:

@@ -46,6 +46,7 @@ def test_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
 
     assert ending.value.code == 0
     help_text = capsys.readouterr().out
+    assert "config" in help_text
     assert "demo" in help_text
     assert "simulate" in help_text
 
@@ -69,6 +70,35 @@ def test_wrong_arguments_end_with_code_2_and_say_why(
 
     assert ending.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_config_lists_what_the_environment_declares(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LBTRANSPORT_SERVICES", "orders")
+    monkeypatch.setenv("LBTRANSPORT_ORDERS_BACKENDS", "http://10.0.0.1:8080")
+
+    code = cli.main(["config"])
+
+    assert code == 0
+    assert capsys.readouterr().out == "orders\n    http://10.0.0.1:8080\n"
+
+
+def test_config_with_a_mistake_says_it_and_ends_with_code_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LBTRANSPORT_SERVICES", "orders")
+
+    code = cli.main(["config"])
+
+    assert code == 1
+    assert capsys.readouterr() == (
+        "",
+        (
+            "lbtransport config: service 'orders' is declared, but has no backends; "
+            "set LBTRANSPORT_ORDERS_BACKENDS to their URLs\n"
+        ),
+    )
 
 
 @pytest.mark.parametrize("missing", ["requests", "httpx", "rich"])
