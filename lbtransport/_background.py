@@ -24,6 +24,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
 from lbtransport._drive import drive_async
+from lbtransport._forks import call_in_child
 from lbtransport._loops import running_trio
 from lbtransport._probes import in_thread
 from lbtransport._upkeep import Start, Steps
@@ -252,5 +253,4 @@ background = Background()
 """The one of this process."""
 
 atexit.register(background.stop_all)
-if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
-    os.register_at_fork(after_in_child=background.reset_after_fork)
+call_in_child(background.reset_after_fork)

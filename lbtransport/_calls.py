@@ -8,12 +8,12 @@ is then another's.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from lbtransport._forks import call_in_child
 from lbtransport._types import Signal
 
 _SIZE = 8  # threads at a time, those written off not counted
@@ -124,5 +124,4 @@ class ThreadPool:
 threads = ThreadPool()
 """The one of this process."""
 
-if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
-    os.register_at_fork(after_in_child=threads.reset)
+call_in_child(threads.reset)

@@ -19,6 +19,7 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 
 from lbtransport._errors import ConfigurationError
+from lbtransport._forks import call_in_child
 from lbtransport._grammar import read_safely
 from lbtransport._toml import Layers, read_file
 from lbtransport._values import did_you_mean, split
@@ -247,5 +248,4 @@ class _Registry:
 
 _registry = _Registry()
 
-if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
-    os.register_at_fork(after_in_child=_registry.reset_lock)
+call_in_child(_registry.reset_lock)

@@ -14,13 +14,13 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import logging
-import os
 import queue
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol, Self
 
 from lbtransport._effects import Leg, Race, Send
+from lbtransport._forks import call_in_child
 from lbtransport._loops import loaded_asyncio, running_trio
 from lbtransport._types import Backend
 
@@ -82,8 +82,7 @@ class Threads:
 
 threads = Threads()
 
-if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
-    os.register_at_fork(after_in_child=threads.reset)
+call_in_child(threads.reset)
 
 
 class _Heat:

@@ -9,11 +9,11 @@ So a balancer has one subscription for all adapters, which keeps none of them al
 from __future__ import annotations
 
 import functools
-import os
 import threading
 import weakref
 from typing import Protocol
 
+from lbtransport._forks import call_in_child
 from lbtransport._types import Backend
 from lbtransport.events import BackendDraining, BackendRemoved, Event
 from lbtransport.load_balancer import LoadBalancer
@@ -64,5 +64,4 @@ class Removals:
 
 removals = Removals()
 
-if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
-    os.register_at_fork(after_in_child=removals.reset_after_fork)
+call_in_child(removals.reset_after_fork)

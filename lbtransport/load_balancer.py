@@ -7,7 +7,6 @@ Not here: how a backend is chosen (`strategies`), judged (`health`), repeated
 
 from __future__ import annotations
 
-import os
 import random
 import time
 import weakref
@@ -23,6 +22,7 @@ from lbtransport._clock import Clock, SystemClock
 from lbtransport._drive import drive, drive_async
 from lbtransport._errors import ConfigurationError
 from lbtransport._exchange import exchange
+from lbtransport._forks import Inherited
 from lbtransport._key_rules import KeyArgument, make_key_rule, warn_if_unused
 from lbtransport._options import current_options
 from lbtransport._selection import Selection
@@ -79,9 +79,8 @@ class LoadBalancer:
             named by DNS, else ``"logical"``.
         tls_name: The name that certificates must carry, in the same forms.
         allow_plaintext: Whether a logical https request may go to an http backend.
-        clock: Where time comes from, for tests: a
-            `lbtransport.testing.ManualClock`, say.
-        rng: Where chance comes from, for tests: ``random.Random(7)``, say.
+        clock: Where time comes from; tests give a `lbtransport.testing.ManualClock`.
+        rng: Where chance comes from; tests give one with a seed.
 
     Raises:
         ConfigurationError: If an argument makes no sense.
@@ -125,6 +124,7 @@ class LoadBalancer:
         self.host = host
         self.tls_name = tls_name
         self.allow_plaintext = allow_plaintext
+        # From here on for the adapters alone, and no part of the public face.
         self.plan = make_plan(retry)
         self.key_rule = make_key_rule(key)
         chosen = make_strategy(strategy)
@@ -369,15 +369,10 @@ def _give_way() -> None:
     time.sleep(0)  # lets go of the interpreter; other threads need not wait 5 ms for it
 
 
-_instances: weakref.WeakSet[LoadBalancer] = weakref.WeakSet()
+def _reset_after_fork(balancer: LoadBalancer) -> None:
+    """Give the child of a fork a balancer of its own: locks, counters, chance."""
+    balancer.core.reset_after_fork()
+    balancer.checking.reset_after_fork()
 
 
-def _reset_after_fork() -> None:
-    """Give the child of a fork balancers of its own: locks, counters, chance."""
-    for balancer in list(_instances):
-        balancer.core.reset_after_fork()
-        balancer.checking.reset_after_fork()
-
-
-if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
-    os.register_at_fork(after_in_child=_reset_after_fork)
+_instances = Inherited(_reset_after_fork)

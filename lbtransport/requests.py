@@ -24,8 +24,6 @@ except ModuleNotFoundError as error:
 
 import copy
 import logging
-import os
-import weakref
 from collections.abc import Callable
 from typing import Any, TypedDict, Unpack, cast
 
@@ -35,6 +33,7 @@ from urllib3.util import Retry
 from lbtransport import _errors, _exchange
 from lbtransport._balancer import Balancer
 from lbtransport._drive import drive
+from lbtransport._forks import Inherited
 from lbtransport._requests.bodies import balance
 from lbtransport._requests.connector import Connector
 from lbtransport._requests.delivery import Delivery
@@ -332,14 +331,8 @@ def mount(
     return adapter
 
 
-_instances: weakref.WeakSet[LoadBalancingAdapter] = weakref.WeakSet()
+def _abandon_after_fork(adapter: LoadBalancingAdapter) -> None:
+    adapter._abandon_after_fork()  # noqa: SLF001 - the same room
 
 
-def _abandon_after_fork() -> None:
-    """Give the child of a fork connections of its own."""
-    for adapter in list(_instances):
-        adapter._abandon_after_fork()  # noqa: SLF001 - the same room
-
-
-if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
-    os.register_at_fork(after_in_child=_abandon_after_fork)
+_instances = Inherited(_abandon_after_fork)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-import os
 import ssl
 import threading
-import weakref
 from collections.abc import Callable
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from lbtransport._drive import drive, drive_async
 from lbtransport._errors import ConfigurationError, NoBackendsAvailable
 from lbtransport._exchange import exchange
+from lbtransport._forks import Inherited
 from lbtransport._httpx_family.delivery import (
     EXTENSION,
     AsyncDelivery,
@@ -321,13 +320,6 @@ class AsyncFamilyTransport(_FamilyTransport[RequestT, ResponseT, TransportT, Lim
             await client.aclose()
 
 
-_instances: weakref.WeakSet[_FamilyTransport[Any, Any, Any, Any]] = weakref.WeakSet()
-
-
-def _abandon_after_fork() -> None:
-    for transport in list(_instances):
-        transport.abandon_after_fork()
-
-
-if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
-    os.register_at_fork(after_in_child=_abandon_after_fork)
+_instances = Inherited[_FamilyTransport[Any, Any, Any, Any]](
+    _FamilyTransport.abandon_after_fork
+)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lbtransport import HealthPolicy, LoadBalancer, Outcome, Selection, events
-from lbtransport.load_balancer import _reset_after_fork as reset_after_fork
+from lbtransport.load_balancer import _instances
 from tests.balancer.kit import SUCCESS
 from tests.core_kit import (
     CUT,
@@ -118,7 +118,7 @@ def test_child_of_a_fork_counts_from_its_beginning() -> None:
     answer(service, A, *[SUCCESS] * 100)
     held = [select_only(service, A) for _ in range(50)]
 
-    reset_after_fork()
+    _instances.reset_all()
     answer(service, A, *[SUCCESS, CUT] * 10)
 
     assert states_of(service)[A] == "ejected"
@@ -128,7 +128,7 @@ def test_child_of_a_fork_counts_from_its_beginning() -> None:
 def test_child_of_a_fork_whose_window_is_off_keeps_it_off() -> None:
     service = make_service([A], health=HealthPolicy(failure_ratio=0))
 
-    reset_after_fork()
+    _instances.reset_all()
 
     assert service.core._detector.turns_at == float("inf")
 

@@ -101,7 +101,7 @@ async def test_transport_makes_connections_of_its_own_after_a_fork(
     async with kind.connect(orders_at(server.url)) as client:
         await done(client.get(URL))
         await done(client.get(server.url))
-        transports._abandon_after_fork()
+        transports._instances.reset_all()
         await done(client.get(URL))
         await done(client.get(server.url))
         for left in parents:
@@ -129,7 +129,7 @@ async def test_response_of_the_parent_closes_nothing_else_in_the_child(
         dropped = await kind.open(client, URL)
         del dropped
         gc.collect()
-        transports._abandon_after_fork()
+        transports._instances.reset_all()
         await kind.close(response)
         (litter,) = [left for left in parents if isinstance(left, bodies.Litter)]
         left = len(litter._dropped)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from lbtransport import LoadBalancer, events
-from lbtransport.load_balancer import _reset_after_fork as reset_after_fork
+from lbtransport.load_balancer import _instances
 from tests.core_kit import (
     URLS,
     A,
@@ -181,7 +181,7 @@ def test_reset_after_a_fork_reaches_every_service() -> None:
     services = [make_service([A]), make_service([A])]
     held = [service.select() for service in services]
 
-    reset_after_fork()
+    _instances.reset_all()
 
     assert [in_flight(service) for service in services] == [0, 0]
     assert len(held) == 2
