@@ -11,7 +11,8 @@ What is added to Finagle's form:
   a second, where they take 20 ms, it would starve.
 - A failure multiplies the cost by ten, for about two seconds.  Without that, a backend
   that fails in a millisecond is the fastest of all.  It is kept apart from the average,
-  which would otherwise take half a minute to recover.
+  which would otherwise take half a minute to recover.  Nor does that fade while a
+  backend fails: fading is for who is not heard of.
 - What waits for its headers counts with the time that it has waited, so a backend that
   hangs is known before the first timeout.
 
@@ -57,6 +58,14 @@ class Average:
         """Return the average at `now`, which must have been started."""
         assert self.value is not None
         return self.value * math.exp((self.at - now) / memory)
+
+    def failed(self, now: float) -> None:
+        """Take note of a failure, and let the average fade from now on only.
+
+        It fades so that who is not heard of is tried again; who fails is heard of, and
+        would have become the fastest of all.
+        """
+        self.failed_at = self.at = now
 
     def add(self, latency: float, now: float, memory: float, *, may_fall: bool) -> None:
         """Take a latency in.
@@ -159,7 +168,7 @@ class PeakEwma:
     ) -> None:
         failed = outcome.health is Verdict.FAILURE
         if failed:
-            average.failed_at = now
+            average.failed(now)
         elif outcome.health is Verdict.NEUTRAL and outcome is not CANCELLED:
             return  # the backend had no part in it
         # A status above 399 may have cost less than what was asked for.

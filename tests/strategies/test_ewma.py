@@ -29,6 +29,8 @@ from tests.strategies.kit import choose, idle_shares, make_members, serve
 
 MANY = [f"http://10.0.{n >> 8}.{n & 255}:8080" for n in range(500)]
 
+NEVER_EJECT = HealthPolicy(consecutive_failures=0, failure_ratio=0)
+
 every_one = pytest.mark.parametrize("strategy", ["least_response_time", "peak_ewma"])
 
 
@@ -111,6 +113,18 @@ def test_backends_of_which_nothing_is_known_are_alike(strategy: str) -> None:
     found = idle_shares(make_service([A, B], strategy=strategy))
 
     assert found == pytest.approx({A: 0.5, B: 0.5}, abs=0.1)
+
+
+@every_one
+def test_backend_does_not_become_the_fastest_by_failing(strategy: str) -> None:
+    service = make_service([A, B], strategy=strategy, health=NEVER_EJECT)
+    serve(service, A, 0.1)
+    for _ in range(60):
+        serve(service, B, 0.1)
+        service.select(exclude=[B]).release(outcome=STATUS_500, latency=0.001)
+        advance(service, 1.0)
+
+    assert idle_shares(service) == {B: 1.0}
 
 
 @every_one
