@@ -11,7 +11,7 @@ All sums fade, so what is not heard of for long is believed to be like the rest 
 pool, and is tried again.
 
     cost = latency (1 + in flight / weight)^p
-         + penalty * failures in excess of the pool's * mean (1 + mean in flight)^p
+         + penalty * failures in excess of the others' * mean (1 + mean in flight)^p
 
 The candidate of the least cost is chosen, out of all of them (out of 32 at random when
 there are more), and of several of the same cost the next in turn.
@@ -23,6 +23,10 @@ With more in flight luck is believed: of clients that share servers, each then k
 a while to some that it prefers, and what it has in flight there tells it more about
 their queues.  The same holds for a client that sends a backend next to nothing, as do
 hundreds of them together.
+
+Where the others fail as well, a failure says less of its backend, and an excess that
+may be luck costs nothing.
+Otherwise whoever happened not to fail of late would get all that comes.
 
 Slow start is the balancer's, not the strategy's.
 
@@ -59,6 +63,8 @@ _LOW_LOAD = 0.265  # in flight per candidate
 _FEW = 12.0  # successes per candidate, within the memory
 _FIRST = 4  # requests per candidate that are spread in any case
 _REFUTED = 0.3  # what a failure leaves of the successes that it is weighed against
+_USUAL = 0.02  # part of the others' requests that fails; then one more says nothing
+_LUCK = 2.0  # standard errors by which failures may exceed those of the others
 _TICK = 0.1  # seconds between two looks at the pool; 1 % of the memory
 _MOST_POWERS = 64  # in flight; beyond, they are computed
 _NEXT_TO_0 = 1e-9  # a weight
@@ -100,7 +106,6 @@ class Adaptive:
         self._shrunk = 1.0  # what a unit of the landmark is worth
         self._unit_of_tick = 1.0  # the other way round
         self._mean = 0.0  # seconds
-        self._pool_failures = 0.0
         self._price = 0.0  # of an excess of failures of 1
         self._doubt = 0.0  # differences from the mean, in parts of it, that are luck
         self._load = 0.0  # in flight per candidate, averaged over the memory
@@ -187,12 +192,15 @@ class Adaptive:
         short = unit * unit
         record.spent += latency * unit
         record.tick = STALE
-        self._pool.bad += short
+        record.failed += short
+        self._pool.failed += short
         # A slow failure has its price in the time that it took.  Priced twice, a
         # brown-out would go on for ever: measured.
         if latency <= self._mean or not self._pool.successes:
-            record.bad += short * 2.0**record.in_a_row
-            record.good *= _REFUTED
+            usual = record.failures_elsewhere(self._pool, short)
+            surprise = max(0.0, 1 - usual / _USUAL)
+            record.bad += short * (1 + surprise) ** record.in_a_row
+            record.good *= 1 - (1 - _REFUTED) * surprise
             record.in_a_row = min(record.in_a_row + 1, _MOST_IN_A_ROW - 1)
 
     def _unit(self, now: float) -> float:
@@ -278,8 +286,10 @@ class Adaptive:
         if bad < _FORGOTTEN:
             record.bad = 0.0
             return 0.0
-        share = bad / (_PRIOR_OF_FAILURES + bad + good)
-        return self._price * max(0.0, share - self._pool_failures)
+        count = _PRIOR_OF_FAILURES + bad + good
+        usual = record.failures_elsewhere(self._pool, 1 / shrunk)
+        luck = _LUCK * math.sqrt(usual * (1 - usual) / count)
+        return self._price * max(0.0, bad / count - usual - luck)
 
     def _look_at_the_pool(self, candidates: Candidates, now: float) -> None:
         """Compute what all costs have in common."""
@@ -290,8 +300,6 @@ class Adaptive:
         self._unit_of_tick = self._unit(now)
         self._shrunk = 1 / self._unit_of_tick
         self._mean = pool.spent / pool.successes if pool.successes else 0.0
-        ended = pool.good + pool.bad
-        self._pool_failures = pool.bad / ended if ended else 0.0
         load = sum(candidate.in_flight for candidate in candidates) / len(candidates)
         gain = min(1.0, max((now - self._looked_at) / _MEMORY, 1 / self._looks))
         self._load += gain * (load - self._load)
@@ -317,10 +325,7 @@ class Adaptive:
         shrunk = math.exp((self._landmark - now) / _MEMORY)
         records = [member.strategy_state for member in members]
         for record in (self._pool, *filter(None, records)):
-            record.spent *= shrunk
-            record.successes *= shrunk
-            record.good *= shrunk * shrunk
-            record.bad *= shrunk * shrunk
+            record.shrink(shrunk)
         self._landmark = now
 
     def _sample(self, candidates: Candidates, rng: Random) -> Sequence[Member]:

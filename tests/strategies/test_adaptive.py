@@ -186,11 +186,26 @@ def test_fast_failures_attract_nobody(outcome: Outcome) -> None:
 def test_failures_that_all_have_in_common_send_nobody_elsewhere() -> None:
     service = known((A, 0.1), (B, 0.1))
 
-    for _ in range(20):
-        for url in (A, B):
-            service.select(exclude=[url]).release(outcome=STATUS_500, latency=0.01)
+    chosen = []
+    for _ in range(100):
+        selection = service.select()
+        selection.release(outcome=STATUS_500, latency=0.01)
+        chosen.append(selection.backend.url)
 
-    assert idle_shares(service) == pytest.approx({A: 0.5, B: 0.5}, abs=0.1)
+    assert chosen.count(A) == pytest.approx(50, abs=10)
+
+
+def test_failure_says_less_where_the_others_fail_as_well() -> None:
+    alone, one_of_many = known((A, 0.1), (B, 0.1)), known((A, 0.1), (B, 0.1))
+    for _ in range(5):
+        one_of_many.select(exclude=[A]).release(outcome=STATUS_500, latency=0.01)
+
+    for service in (alone, one_of_many):
+        service.select(exclude=[B]).release(outcome=STATUS_500, latency=0.01)
+
+    assert record_of(alone, A).surcharge > 0
+    assert record_of(one_of_many, A).surcharge == 0
+    assert record_of(alone, A).good < record_of(one_of_many, A).good
 
 
 def test_slow_failure_has_its_price_in_time_alone() -> None:

@@ -1,4 +1,4 @@
-"""What `adaptive` does in simulated fleets: what it is the default for.
+"""What strategies do in simulated fleets, `adaptive` before all, the default for them.
 
 Ejection is off, so that what is seen is the strategy's own doing.
 The runs are short; `tests/benchmarks/strategies.py` measures long ones.
@@ -47,6 +47,26 @@ def test_few_requests_are_shared_more_evenly_than_at_random(
 @pytest.mark.parametrize("clients", [1, 100])
 def test_backend_that_fails_fast_gets_next_to_nothing(clients: int) -> None:
     assert run(black_hole(clients)).shares[0] < 0.01
+
+
+@pytest.mark.parametrize("share", [0.01, 0.05, 0.2])
+def test_backends_that_all_fail_now_and_then_share_alike(share: float) -> None:
+    faults = [Fail(server, share=share) for server in range(10)]
+    scenario = Scenario(
+        servers=[Server()] * 10, utilisation=0.6, seconds=30, faults=faults
+    )
+
+    result = run(scenario)
+
+    # Whoever did not fail of late would get bursts, and the others nothing.
+    assert result.mean < 1.1 * run(scenario, "power_of_two").mean
+
+
+@pytest.mark.parametrize("strategy", ["least_response_time", "peak_ewma"])
+def test_backend_that_does_nothing_but_fail_is_not_taken_for_fast(
+    strategy: str,
+) -> None:
+    assert run(black_hole(), strategy).shares[0] < 0.05
 
 
 @pytest.mark.parametrize("clients", [1, 10])
