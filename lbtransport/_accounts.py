@@ -8,6 +8,9 @@ become events.
 Selections come here by themselves, from any thread, under the lock of their balancer.
 A finaliser may run inside any allocation, so also while this very thread holds the
 lock: `abandon` takes none and only appends, and select, release and stats settle.
+It may also be somebody else's: the collector closes a generator that was dropped half
+read, and the generator's `finally` closes the response.  So `release` does as `abandon`
+does where its own thread holds the lock, which is why that knows its owner.
 """
 
 from __future__ import annotations
@@ -43,7 +46,7 @@ class Accounts:
         strategy: Strategy,
         *,
         max_in_flight: float,
-        lock: threading.Lock,
+        lock: threading.RLock,
         now: Callable[[], float],
         failure_statuses: frozenset[int],
     ) -> None:
@@ -67,7 +70,9 @@ class Accounts:
         self._announcer = announcer
         self.selections = 0  # ever
         self._max_in_flight = max_in_flight
-        self.abandoned: deque[Selection] = deque()  # appended to by finalisers
+        # Appended to by finalisers, with the outcome if one is known.
+        self.abandoned: deque[tuple[Selection, Outcome | None, float | None]]
+        self.abandoned = deque()
         self._samples: list[tuple[BackendState, float, float]] = []
         # What each request needs, or need not have, is looked up once.
         self._noted = announcer.noted
@@ -97,6 +102,10 @@ class Accounts:
         self, selection: Selection, outcome: Outcome, latency: float | None
     ) -> None:
         """Give a selection's backend back; the second time does nothing."""
+        # As `threading.Condition` asks.
+        if self.lock._is_owned():  # type: ignore[attr-defined]  # noqa: SLF001
+            self.abandoned.append((selection, outcome, latency))
+            return
         with self.lock:
             if selection.stage == RELEASED:
                 return
@@ -109,7 +118,7 @@ class Accounts:
 
     def abandon(self, selection: Selection) -> None:
         """Take note, from a finaliser, of a selection that nobody holds any more."""
-        self.abandoned.append(selection)
+        self.abandoned.append((selection, None, None))
 
     # -- from the balancer, which holds the lock ----------------------------------
 
@@ -140,11 +149,12 @@ class Accounts:
         """Close the accounts of what was dropped without being released."""
         while self.abandoned:
             # Taken away last, so that an interrupt leaves it to the next one.
-            selection = self.abandoned[0]
+            selection, outcome, latency = self.abandoned[0]
             if selection.stage != RELEASED:
-                # Headers that nobody read to the end are headers all the same.
-                outcome = SUCCESS if selection.stage == RESPONDED else CANCELLED
-                self._close(selection, outcome, now, None)
+                if outcome is None:
+                    # Headers that nobody read to the end are headers all the same.
+                    outcome = SUCCESS if selection.stage == RESPONDED else CANCELLED
+                self._close(selection, outcome, now, latency)
             self.abandoned.popleft()
 
     def returned(self, state: BackendState, now: float) -> None:

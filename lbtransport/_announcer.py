@@ -32,7 +32,8 @@ class Announcer:
     def __init__(self, service: str) -> None:
         """Have no listeners for the events of `service` yet."""
         self._service = service
-        self._lock = threading.Lock()
+        # One that its owner may take again: the collector may close a response here.
+        self._lock = threading.RLock()
         self._teller: object | None = None  # set under _lock
         self._subscribers: tuple[list[Callable[[events.Event], Any]], ...] = ()
         self.watchers: list[Signal] = []  # guarded by _lock
@@ -46,12 +47,9 @@ class Announcer:
         """Tell what was noted.  Not to be called under the balancer's lock."""
         while self.noted and self._take_turn():
             pass
-        if self.watchers:
-            with self._lock:
-                watchers = self.watchers.copy()
-                self.watchers.clear()
-            for signal in watchers:
-                signal.set()
+        for signal in self.watchers.copy():
+            signal.set()  # first: whoever is interrupted here leaves it to the next
+            self.unwatch(signal)
 
     def _take_turn(self) -> bool:
         """Tell what was noted; False if another is at it, or oneself further up.
@@ -108,7 +106,7 @@ class Announcer:
 
     def reset_after_fork(self) -> None:
         """Forget, in the child, the parent's waiting threads; subscribers stay."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._teller = None
         self.watchers.clear()
         self.noted.clear()

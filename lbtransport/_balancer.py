@@ -97,7 +97,7 @@ class Balancer:
         self._max_in_flight = sys.maxsize if max_in_flight is None else max_in_flight
         self._give_way = give_way
         self._changing = threading.Lock()  # one change of the members at a time
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # see _accounts
         self._roster = Roster(  # guarded by _lock
             self.announcer,
             zone=zone,
@@ -333,7 +333,7 @@ class Balancer:
 
     def reset_after_fork(self) -> None:
         """Forget, in the child, what belongs to the parent."""
-        self._lock = self._accounts.lock = threading.Lock()
+        self._lock = self._accounts.lock = threading.RLock()
         self._changing = threading.Lock()
         self._abandoned.clear()
         self.announcer.reset_after_fork()

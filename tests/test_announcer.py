@@ -173,6 +173,21 @@ def test_interrupt_at_any_instant_does_not_silence_what_follows() -> None:
     assert silent == []
 
 
+def test_interrupt_at_any_instant_leaves_no_watcher_waiting_for_ever() -> None:
+    waiting = []
+
+    for step in range(60):
+        service = make_service([])
+        watcher = service.core.announcer.watch()
+        with interrupted_at(step):
+            service.core.announcer.announce()
+        service.add_backend(B)
+        if not watcher.is_set:
+            waiting.append(step)
+
+    assert waiting == []
+
+
 def test_events_hold_no_secret() -> None:
     service, heard = make_service([]), list[Any]()
     service.subscribe(heard.append)

@@ -6,6 +6,7 @@ import gc
 import math
 import weakref
 from collections.abc import Generator, Hashable
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from lbtransport import (
 )
 from lbtransport._effects import Effect, Wait
 from lbtransport._turn import select_in_turn
+from lbtransport._types import Signal
 from lbtransport.strategies.round_robin import RoundRobin
 from tests.core_kit import (
     REFUSED,
@@ -542,6 +544,35 @@ def test_those_who_were_collected_take_up_no_place() -> None:
     assert [waiter.error for waiter in waiters] == [None, None]
     held.release()
     waiters[0].wake()
+
+
+def test_change_between_the_look_and_the_listening_is_not_missed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    service, (held,) = make_full()
+    announcer = service.core.announcer
+    watch, changes = announcer.watch, [None]
+
+    def watch_late() -> Signal:
+        signal = watch()
+        while changes:  # another thread's, which needs no lock of the queue's
+            changes.pop()
+            announcer.announce()
+        return signal
+
+    monkeypatch.setattr(announcer, "watch", watch_late)
+    entered = Event()
+
+    def wait() -> None:
+        waiter = Waiter(service)
+        entered.set()
+        waiter.close()
+
+    Thread(target=wait, daemon=True).start()
+
+    assert entered.wait(10)
+    held.release()
+    assert service.stats().queued == 0
 
 
 def test_empty_queue_watches_nothing() -> None:

@@ -18,7 +18,9 @@ class Signal:
 
     def __init__(self) -> None:
         """Make a signal that is not set."""
-        self._lock = threading.Lock()
+        # One that its owner may take again, for the collector may come in between and
+        # close what gives the signal.
+        self._lock = threading.RLock()
         self._is_set = False  # guarded by _lock
         self._callbacks: list[Callable[[], None]] = []  # guarded by _lock
 

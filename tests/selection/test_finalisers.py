@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import gc
 import threading
+from collections.abc import Generator
 from typing import Any
 
 import pytest
 
-from lbtransport import LoadBalancer, Outcome, Selection
+from lbtransport import LoadBalancer, Outcome
 from lbtransport.strategies.round_robin import RoundRobin
 from tests.core_kit import A, interrupted_at, make_service, stats_of
 from tests.selection.kit import counts
@@ -22,9 +23,9 @@ class Collecting(RoundRobin):
         return super().choose(candidates, **rest)
 
 
-def drop_in_a_cycle(selection: Selection) -> None:
-    """Leave a selection to the collector."""
-    cycle: list[object] = [selection]
+def drop_in_a_cycle(thing: object) -> None:
+    """Leave something to the collector."""
+    cycle: list[object] = [thing]
     cycle.append(cycle)
 
 
@@ -83,3 +84,31 @@ def test_interrupt_at_any_instant_leaves_the_accounts_right(
         found.add(counts(service))
 
     assert found == {(0, 0)}
+
+
+def read_half(service: LoadBalancer) -> Generator[None]:
+    """Hold a selection as whoever reads a stream does, and give it back in the end."""
+    selection = service.select()
+    try:
+        yield
+    finally:
+        selection.release(outcome=Outcome.failure("cut"))
+
+
+def test_generator_that_is_collected_under_the_lock_gives_its_backend_back() -> None:
+    service = make_service([A], strategy=Collecting())
+    reading: Any = read_half(service)
+    next(reading)
+    drop_in_a_cycle(reading)
+    del reading
+    done = threading.Event()
+
+    def work() -> None:
+        service.select().release()
+        done.set()
+
+    threading.Thread(target=work, daemon=True).start()
+
+    assert done.wait(10)
+    assert counts(service) == (0, 0)
+    assert stats_of(service, A).failures == 1
