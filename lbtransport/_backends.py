@@ -12,6 +12,8 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,15 +80,18 @@ class BackendState:
     def idle_copy(self) -> BackendState:
         """Return the same state with nothing in flight, for the child of a fork.
 
-        The parent's selections hold on to the original, so what they release later
-        does not count here.
+        The parent's selections hold on to the original, which counts as removed, so
+        what they come to in the child says nothing here.
         """
-        copy = BackendState(self.backend)
+        idle = BackendState(self.backend)
         for name in self.__slots__:
-            setattr(copy, name, getattr(self, name))
-        copy.in_flight = copy.waiting = 0
-        copy.circuit.trial = 0
-        return copy
+            setattr(idle, name, getattr(self, name))
+        idle.in_flight = idle.waiting = 0
+        idle.circuit.trial = 0
+        with suppress(Exception):  # what cannot be copied is shared
+            idle.strategy_state = copy(self.strategy_state)
+        self.is_removed = True
+        return idle
 
 
 @dataclass(frozen=True, slots=True)

@@ -251,7 +251,7 @@ class Balancer:
                 difference = change()
                 self._roster.ramp_up(difference, self._now)
             # Others go on selecting, for a moment from the members of before.
-            members, tiers = self._roster.gather(difference)
+            members, tiers = self._roster.gather()
             with self._lock:
                 self._roster.adopt(members, tiers)
             for state in difference.removed:

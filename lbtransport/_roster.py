@@ -111,16 +111,21 @@ class Roster:
             for state in difference.added:
                 self.ramps.begin(state, now)
 
-    def gather(self, difference: Difference) -> tuple[tuple[BackendState, ...], Tiers]:
+    def gather(self) -> tuple[tuple[BackendState, ...], Tiers]:
         """Return the members after a change of the table, and their tiers.
 
         It takes a while and changes nothing, so it needs no lock, as long as nobody
         else changes the table.
         """
-        members = self.members
-        if difference.added or difference.removed:
-            members = self._gather()
-        return members, make_tiers(members, zone=self._zone)
+        members = list(self.table)
+        if self._subset is not None:
+            members = subset_of(members, self._subset, identity=self._identity)
+        # Whatever this change was: the one before it may have been interrupted.
+        if set(members) == set(self.members):
+            return self.members, make_tiers(self.members, zone=self._zone)
+        # Shuffled, so that the clients of a fleet do not all begin with the same one.
+        self._rng.shuffle(members)
+        return tuple(members), make_tiers(members, zone=self._zone)
 
     def adopt(self, members: tuple[BackendState, ...], tiers: Tiers) -> None:
         """Select from among `members` from now on."""
@@ -166,16 +171,7 @@ class Roster:
         """Forget what is in flight, which is the parent's, and be another client."""
         self._identity = self._rng.randbytes(8)
         self.table.reset_after_fork()
-        members = self._gather()
-        self.adopt(members, make_tiers(members, zone=self._zone))
-
-    def _gather(self) -> tuple[BackendState, ...]:
-        members = list(self.table)
-        if self._subset is not None:
-            members = subset_of(members, self._subset, identity=self._identity)
-        # Shuffled, so that the clients of a fleet do not all begin with the same one.
-        self._rng.shuffle(members)
-        return tuple(members)
+        self.adopt(*self.gather())
 
 
 def subset_of(

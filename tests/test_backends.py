@@ -201,15 +201,23 @@ def test_late_release_does_not_touch_the_backends_successor() -> None:
     assert stats_of(service, A).failures == 0
 
 
-def test_idle_copy_shares_everything_but_what_is_in_flight() -> None:
+def test_idle_copy_keeps_everything_but_what_is_in_flight() -> None:
     state = BackendState(Backend(A))
     state.in_flight, state.waiting, state.total = 3, 2, 9
     state.circuit.trial = 1
-    state.strategy_state = object()
+    state.strategy_state = ["what", "is", "known"]
 
     copy = state.idle_copy()
 
     assert (copy.in_flight, copy.waiting, copy.total) == (0, 0, 9)
     assert copy.circuit.trial == 0
-    assert copy.strategy_state is state.strategy_state
+    assert copy.strategy_state == ["what", "is", "known"]
+    assert copy.strategy_state is not state.strategy_state
     assert (state.in_flight, state.waiting) == (3, 2)
+
+
+def test_idle_copy_shares_what_a_strategy_keeps_and_nobody_can_copy() -> None:
+    state = BackendState(Backend(A))
+    state.strategy_state = (turn for turn in [1, 2, 3])
+
+    assert state.idle_copy().strategy_state is state.strategy_state

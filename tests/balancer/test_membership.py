@@ -13,7 +13,7 @@ from lbtransport.events import BackendAdded, Event
 from lbtransport.strategies import Member
 from lbtransport.strategies.round_robin import RoundRobin
 from tests.balancer.kit import chosen
-from tests.core_kit import A, B, C, make_service
+from tests.core_kit import A, B, C, interrupted_at, make_service
 
 
 def test_added_backend_is_used_and_removed_one_is_not() -> None:
@@ -32,6 +32,27 @@ def test_update_makes_the_list_what_it_says() -> None:
 
     assert [b.url for b in service.backends] == [B, C]
     assert chosen(service) == {B, C}
+
+
+@pytest.mark.parametrize("wanted", [[A, B, C], [B], [B, C]])
+def test_update_that_was_interrupted_is_made_good_by_the_next(
+    wanted: list[str],
+) -> None:
+    step, was_interrupted = 0, True
+    while was_interrupted:
+        service = make_service([A, B])
+        was_interrupted = True
+        with interrupted_at(step):
+            service.update_backends(wanted)
+            was_interrupted = False
+        step += 1
+
+        service.update_backends(wanted)
+
+        assert {state.backend.url for state in service.core.findings.members} == {
+            *wanted
+        }, step
+    assert step > 50
 
 
 def test_new_attributes_count_at_once() -> None:

@@ -7,6 +7,7 @@ import pickle
 import random
 import warnings
 from collections.abc import Callable
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from lbtransport import LoadBalancer, events
 from lbtransport.load_balancer import _instances
 from tests.core_kit import (
+    REFUSED,
     URLS,
     A,
     B,
@@ -74,10 +76,39 @@ def test_child_of_a_fork_is_not_locked_by_a_thread_of_the_parent() -> None:
     service = make_service([A])
     service.core.announcer.watch()
 
-    with service.core._lock, service.core.announcer._lock:
-        children = in_children(1, lambda: service.execute(lambda backend: backend.url))
+    held, done = Event(), Event()
+
+    def hold() -> None:
+        with service.core._lock, service.core.announcer._lock:
+            held.set()
+            done.wait(10)
+
+    thread = Thread(target=hold)
+    thread.start()
+    assert held.wait(10)
+    children = in_children(1, lambda: service.execute(lambda backend: backend.url))
+    done.set()
+    thread.join()
 
     assert children == [A]
+
+
+@forks
+def test_what_the_parent_sent_says_nothing_in_the_child() -> None:
+    service = make_service([A, B], strategy="adaptive")
+    held = [service.select() for _ in range(12)]
+
+    def work() -> tuple[set[str], float]:
+        own = service.select()
+        for selection in held:
+            selection.release(outcome=REFUSED)
+        return {
+            b.state for b in service.stats().backends
+        }, own.state.strategy_state.starts
+
+    assert in_children(1, work) == [({"closed"}, 1000.0)]
+    for selection in held:
+        selection.release()
 
 
 @forks
