@@ -73,10 +73,14 @@ class Threads:
                 places.release()
 
         context = contextvars.copy_context()
-        # Daemons: whoever leaves the program does not wait for a loser.
-        threading.Thread(
-            target=context.run, args=(run,), name="lbtransport-race", daemon=True
-        ).start()
+        try:
+            # Daemons: whoever leaves the program does not wait for a loser.
+            threading.Thread(
+                target=context.run, args=(run,), name="lbtransport-race", daemon=True
+            ).start()
+        except RuntimeError:  # the system gives no more of them
+            places.release()
+            return False
         return True
 
 
@@ -98,6 +102,7 @@ class _Heat:
     def start(self, send: Send) -> bool:
         """Let a leg begin; False if there is no thread for it."""
         number, twin = len(self.twins), self._courier.twin()
+        self.twins.append(twin)  # first: an interrupt may come once it runs
 
         def run() -> None:
             leg = _run(number, send, twin)
@@ -107,10 +112,10 @@ class _Heat:
                     return
             _close(leg, twin)
 
-        if not threads.start(run):
-            return False
-        self.twins.append(twin)
-        return True
+        if threads.start(run):
+            return True
+        self.twins.pop()
+        return False
 
     def end(self) -> None:
         """Leave those that still run to themselves."""
@@ -124,11 +129,11 @@ class _Heat:
 def race(effect: Race, courier: Runner) -> list[Leg]:
     """Run a race in threads; return the legs that ended, the one that counts last."""
     heat = _Heat(courier)
-    if not heat.start(effect.first):
-        return [_run(0, effect.first, courier)]
     legs: list[Leg] = []
     lost = legs
     try:
+        if not heat.start(effect.first):
+            return [_run(0, effect.first, courier)]
         try:
             leg = heat.ended.get(timeout=effect.delay)
         except queue.Empty:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
@@ -450,6 +449,49 @@ def test_exit_of_a_thread_is_the_callers_to_raise() -> None:
     assert isinstance(leg.error, SystemExit)
 
 
+@pytest.mark.parametrize("which", [0, 1])
+def test_thread_that_the_system_refuses_is_none(
+    which: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, asked = threading.Thread.start, list[threading.Thread]()
+
+    def refuse(thread: threading.Thread) -> None:
+        asked.append(thread)
+        if len(asked) > which:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    for _ in range(2 * _MOST_THREADS):
+        asked.clear()
+        track = Track(gates={A: Gate()} if which else {})
+
+        def extra(track: Track = track) -> Send:
+            track.gates[A].open()
+            return EXTRA
+
+        assert ended(in_threads(make_race(0.0, extra=extra), track)) == [(0, A)]
+
+    assert len(asked) == which + 1  # there is still a place for it
+
+
+def test_interrupt_when_a_thread_has_begun_leaves_its_response_to_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    start, track = threading.Thread.start, Track()
+
+    def start_late(thread: threading.Thread) -> None:
+        start(thread)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", start_late)
+    with pytest.raises(KeyboardInterrupt):
+        in_threads(make_race(NEVER), track)
+
+    track.is_closed.wait()
+    assert track.closed == [A]
+
+
 def test_places_come_back() -> None:
     for _ in range(3 * _MOST_THREADS):
         in_threads(make_race(NEVER), Track())
@@ -482,9 +524,8 @@ def test_leg_that_ended_in_the_same_moment_is_closed_in_threads() -> None:
     heat = _Heat(ThreadCourier(track))
     assert heat.start(FIRST)
     assert heat.start(EXTRA)
-    ends_at = time.monotonic() + PATIENCE
-    while heat.ended.qsize() < 2 and time.monotonic() < ends_at:
-        time.sleep(0.001)
+    for leg in [heat.ended.get(timeout=PATIENCE) for _ in range(2)]:
+        heat.ended.put(leg)
 
     heat.end()
 
