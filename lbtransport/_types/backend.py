@@ -28,6 +28,9 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 _HOST = re.compile(r"[A-Za-z0-9._~-]+")
 
+# Between them, no sum and no quotient of weights leaves the numbers.
+_LEAST_WEIGHT, _MOST_WEIGHT = 1e-9, 1e9
+
 _EXAMPLE = (
     "write it as 'http://10.0.0.1:8080', 'http://[fd00::1]:8080' or "
     "'https://eu.example.com/v1'"
@@ -83,8 +86,8 @@ class Backend:
         url: Base URL, ``http`` or ``https``.
             A path is put before each request's path.
             Userinfo becomes an ``Authorization`` header for this backend alone.
-        weight: Share relative to the other backends, at least 0; a backend of weight 0
-            is used only when no other is left.
+        weight: Share relative to the other backends, 0 or from 1e-9 to 1e9; a backend
+            of weight 0 is used only when no other is left.
         priority: Backends of the lowest number are used while one of them is usable.
         zone: Where it stands; see `zone` of the balancer.
         host: The ``Host`` header that it is sent: ``"logical"``, ``"backend"`` or a
@@ -128,7 +131,13 @@ class Backend:
         keep(self, "path", parts.path)
         keep(self, "url", f"{parts.scheme}://{self.netloc}{parts.path}")
         keep(self, "headers", SecretHeaders(headers))
-        check_number(f"weight of backend {self.url!r}", self.weight)
+        check_number(
+            f"weight of backend {self.url!r}",
+            self.weight,
+            least=_LEAST_WEIGHT if self.weight else 0.0,
+            most=_MOST_WEIGHT,
+            unit="0, or a number",
+        )
         check_integer(f"priority of backend {self.url!r}", self.priority, least=0)
         if self.zone is not None:
             check_type(f"zone of backend {self.url!r}", self.zone, str, "give a name")

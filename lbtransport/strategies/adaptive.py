@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 _MEMORY = 10.0
 _PRIOR_OF_FAILURES = 4.0
 _POWER = 0.75  # of the load; below 1, because a server works on more than one at once
+_MOST_EXPONENT = 10.0  # beyond, powers leave the numbers, and choose no better
 _PENALTY = 20.0  # of a backend that always fails, in multiples of a mean delay
 _MOST_SAMPLES = 100.0  # so that at high rates the past does not outweigh the present
 _MOST_CANDIDATES = 32
@@ -85,7 +86,7 @@ class Adaptive:
             in flight.
 
     Raises:
-        ConfigurationError: If one of them is negative, or not finite.
+        ConfigurationError: If one of them is not from 0 to 10.
     """
 
     def __init__(
@@ -93,7 +94,7 @@ class Adaptive:
     ) -> None:
         """Have heard of nobody yet."""
         for name, value in (("latency", latency), ("errors", errors), ("load", load)):
-            check_number(name, value)
+            check_number(name, value, most=_MOST_EXPONENT)
         self._exponent = latency
         self._penalty = _PENALTY * errors
         self._power = _POWER * load

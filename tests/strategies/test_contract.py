@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbtransport import Backend
+from lbtransport import Backend, LoadBalancer, Outcome
 from lbtransport._backends import BackendState
+from lbtransport._clock import ManualClock
 from lbtransport.strategies import STRATEGIES, Candidates, Strategy, make_strategy
 from tests.strategies.kit import choose, make_members, shares, tell
 
@@ -139,3 +140,31 @@ def test_new_weights_count_from_the_next_candidates_on(name: str) -> None:
     members[0].backend = Backend(members[0].backend.url, weight=0)
 
     assert shares(strategy, Candidates(members), 100) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [SPECS.get(name, name) for name in sorted(STRATEGIES)]
+    + ["adaptive;latency=10;load=10;errors=10"],
+)
+def test_weights_as_far_apart_as_can_be_leave_no_number(spec: str) -> None:
+    clock = ManualClock()
+    service = LoadBalancer(
+        "orders",
+        [Backend("http://a", weight=1e-9), Backend("http://b", weight=1e9)],
+        strategy=spec,
+        clock=clock,
+        rng=random.Random(7),
+    )
+
+    held = [service.select(key=number) for number in range(50)]
+    clock.advance(60.0)
+    for selection in held[::2]:
+        selection.release()
+    for number in range(50):
+        clock.advance(1.0)
+        service.select(key=number).release(outcome=Outcome.failure("cut"))
+
+    assert sum(backend.in_flight for backend in service.stats().backends) == 25
+    for selection in held:
+        selection.cancel()

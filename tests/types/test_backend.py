@@ -288,6 +288,9 @@ def test_refusal_hides_the_credentials(url: Any) -> None:
     "attributes",
     [
         {"weight": -1},
+        {"weight": 9e-10},
+        {"weight": 5e-324},
+        {"weight": 1.1e9},
         {"weight": float("nan")},
         {"weight": float("inf")},
         {"weight": "3"},
