@@ -76,6 +76,7 @@ def exchange(  # noqa: PLR0912, PLR0915 - one life, told in one piece
             left = max(ends_at - balancer.clock.monotonic(), SHORTEST_TIMEOUT)
             timeout = left if timeout is None else min(timeout, left)
         response: Any = None
+        is_answered = False
         error: Exception | None = None
         traceback: TracebackType | None = None
         try:
@@ -94,21 +95,26 @@ def exchange(  # noqa: PLR0912, PLR0915 - one life, told in one piece
                 delay = None
                 if failed is not None:
                     raise failed
+            is_answered = True
             outcome = job.outcome_of(response, balancer)
             selection.responded(outcome=outcome)
             if course is None and (outcome is SUCCESS or plan.is_final(outcome)):
                 return response, selection
-        except Exception as caught:  # noqa: BLE001 - any error is judged, none is lost
-            error, traceback = caught, caught.__traceback__
-            outcome = outcome_of_error(caught, balancer, job, selection, ends_at)
-            selection.release(outcome=outcome)
         except GeneratorExit:
             # Perhaps the collector's doing, which must meet no lock: the selection
             # dies with this frame, and its finaliser accounts for it.
             raise
-        except BaseException:
-            selection.cancel()
-            raise
+        except BaseException as caught:
+            if is_answered or not isinstance(caught, Exception):
+                # An interrupt; or a bug in what looks at an answer, which must not pass
+                # for an error of the sending: that might be repeated.
+                selection.cancel()
+                if response is not None:
+                    yield from _discard(response)
+                raise
+            error, traceback = caught, caught.__traceback__
+            outcome = outcome_of_error(caught, balancer, job, selection, ends_at)
+            selection.release(outcome=outcome)
         try:
             if course is None:
                 course = Course(balancer, plan, job)

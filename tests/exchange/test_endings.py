@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gc
 import weakref
+from typing import Any
 
 import pytest
 import tenacity
 
 from lbtransport._effects import Send
+from lbtransport.strategies.round_robin import RoundRobin
 from tests.core_kit import A, Fate, Reply, in_flight, make_service
 from tests.exchange.kit import INTERRUPTS, Client
 
@@ -141,3 +143,37 @@ def test_backends_that_are_all_gone_leave_no_cycle_to_the_collector() -> None:
         assert fail()() is None
     finally:
         gc.enable()
+
+
+class Broken(RoundRobin):
+    """A strategy that fails at the headers, with what looks like a backend's error."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self._error = error
+
+    def responded(self, *args: Any, **rest: Any) -> None:
+        raise self._error
+
+
+@pytest.mark.parametrize("error", [RefusedError("statsd"), KeyboardInterrupt()])
+def test_what_goes_wrong_after_the_answer_is_never_repeated(
+    error: BaseException,
+) -> None:
+    client = Client(service=make_service(strategy=Broken(error)))
+
+    assert client.fail(type(error), "POST") is error
+
+    assert client.statuses == [200]
+    assert client.closed == [1]
+    assert in_flight(client.service) == 0
+    assert sum(b.failures for b in client.service.stats().backends) == 0
+
+
+def test_result_that_is_none_is_an_answer_too() -> None:
+    service, called = make_service(strategy=Broken(RefusedError("statsd"))), list[str]()
+
+    with pytest.raises(RefusedError):
+        service.execute(lambda backend: called.append(backend.url))
+
+    assert len(called) == 1
