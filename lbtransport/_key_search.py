@@ -19,7 +19,6 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Hashable
 from contextlib import suppress
-from functools import cached_property
 from http.cookies import CookieError, SimpleCookie
 from typing import Any, assert_never
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -34,6 +33,7 @@ from lbtransport._key_rules import (
     Path,
     Source,
 )
+from lbtransport._lazy import lazy
 
 # Parsing takes about as long as it took the caller to write it: 4 ms for a MiB of
 # text, ten times as long for a MiB of small objects.
@@ -66,7 +66,7 @@ class RequestView(ABC):
     def body(self) -> bytes | bytearray | str | None:
         """Return the body if it is in memory; None if it must be left alone."""
 
-    @cached_property
+    @lazy
     def document(self) -> object:
         """What a JSON body says; None if it is none that may be looked into.
 

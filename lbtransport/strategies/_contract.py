@@ -10,9 +10,9 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Hashable, Iterable, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from lbtransport._lazy import lazy
 from lbtransport._types import Backend
 from lbtransport.strategies._alias import alias_table
 
@@ -62,23 +62,23 @@ class Candidates(tuple[Member, ...]):  # noqa: SLOT001 - a tuple can have none
         self._ids = None
         return self
 
-    @cached_property
+    @lazy
     def weights(self) -> Sequence[float]:
         """Each candidate's weight; where all are 0, all are 1."""
         weights = [member.backend.weight for member in self]
         return weights if any(weights) else [1.0] * len(weights)
 
-    @cached_property
+    @lazy
     def is_uniform(self) -> bool:
         """Whether all weights are equal."""
         return min(self.weights) == max(self.weights)
 
-    @cached_property
+    @lazy
     def total_weight(self) -> float:
         """The sum of `weights`."""
         return math.fsum(self.weights)
 
-    @cached_property
+    @lazy
     def alias_table(self) -> Sequence[tuple[float, int]]:
         """What a draw by weight looks at; see `alias_table`."""
         return alias_table(self.weights)
