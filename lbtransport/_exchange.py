@@ -143,7 +143,7 @@ def exchange(  # noqa: PLR0912, PLR0915 - one life, told in one piece
             selection.earlier = course.attempts
         except GeneratorExit:
             raise  # as above
-        except BaseException as raised:
+        except BaseException as raised:  # the last error too, which was released
             selection.cancel()
             if isinstance(raised, Exception) and course is not None:
                 annotate(raised, balancer.name, course.attempts)

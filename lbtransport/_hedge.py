@@ -88,7 +88,7 @@ def hedged(
         )
     except GeneratorExit:
         raise  # perhaps the collector's doing; each selection accounts for itself
-    except BaseException:
+    except BaseException:  # the caller's end is no verdict on either
         for one in selections:
             one.cancel()
         raise

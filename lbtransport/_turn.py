@@ -61,7 +61,7 @@ def _await_turn(
             yield Wait(ticket.signal, max(0.0, wakes_at - now))
     except GeneratorExit:
         raise  # perhaps the collector's doing, which must meet no lock
-    except BaseException:
+    except BaseException:  # the place, or what was handed over, is for others
         given = queue.leave(ticket)
         if isinstance(given, Selection):
             given.cancel()

@@ -44,7 +44,7 @@ def trickle(connection: socket.socket, head: bytes) -> None:
     connection.recv(65536)
     connection.sendall(head)
     while True:
-        time.sleep(TICK)
+        time.sleep(TICK)  # what is measured: a byte now and then
         connection.sendall(b"x")
 
 
@@ -60,13 +60,13 @@ def headers(connection: socket.socket) -> None:
 
 def silence(connection: socket.socket) -> None:
     """Never answer."""
-    time.sleep(60)
+    time.sleep(60)  # longer than any deadline here; the thread dies with the program
 
 
 def sip(connection: socket.socket) -> None:
     """Read an upload so slowly that it never ends."""
     while connection.recv(20_000):
-        time.sleep(TICK)
+        time.sleep(TICK)  # as above
 
 
 def unavailable(connection: socket.socket) -> None:

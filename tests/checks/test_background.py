@@ -403,7 +403,7 @@ def test_no_task_is_left_in_the_loop_of_the_user() -> None:
 
     async def main() -> set[Any]:
         async with orders.background():
-            await asyncio.sleep(SOON)
+            await asyncio.sleep(SOON)  # the checks are to have begun, or not yet
         return asyncio.all_tasks() - {asyncio.current_task()}
 
     assert asyncio.run(main()) == set()
@@ -523,7 +523,7 @@ from lbtransport.checks import CustomCheck, HttpCheck
 begun = threading.Event()
 def stuck(backend):
     begun.set()
-    time.sleep(600)
+    time.sleep(600)  # a function that nothing can interrupt
 async def blocked(backend):
     stuck(backend)
 checks = {{
@@ -537,7 +537,7 @@ if {kind!r} != "http":
     begun.wait()
 else:
     orders.wait_ready()
-    time.sleep(0.1)
+    time.sleep(0.1)  # some more checks, of which one may be under way
 if {forks!r} and os.fork() == 0:
     orders.stats()
     sys.exit(0)

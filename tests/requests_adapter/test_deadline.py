@@ -250,7 +250,7 @@ def test_body_may_take_longer_than_an_attempts_timeout(
     def answer(_: object) -> Reply:
         def pieces() -> Iterator[Piece]:
             yield b"head"
-            time.sleep(3 * DEADLINE)
+            time.sleep(3 * DEADLINE)  # it is real time that the client would end
             yield b"tail"
 
         return Reply(body=pieces())
