@@ -511,7 +511,7 @@ async def test_reset_after_a_fork_forgets_what_nobody_checks_there() -> None:
             wait_for, orders, lambda orders: verdicts(orders)[A] is False
         )
         # As in the child, whose loop runs nothing of this.
-        reset_after_fork()
+        reset_after_fork(orders)
 
         assert verdicts(orders) == {A: None}
 
