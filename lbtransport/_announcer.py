@@ -25,6 +25,7 @@ class Announcer:
     """The listeners of one service.  Thread-safe.
 
     Attributes:
+        lock: One that its owner may take again.
         noted: Events that `announce` is to tell.
         watchers: Signals that it is to give; whoever finds both empty need not call it.
     """
@@ -32,11 +33,11 @@ class Announcer:
     def __init__(self, service: str) -> None:
         """Have no listeners for the events of `service` yet."""
         self._service = service
-        # One that its owner may take again: the collector may close a response here.
-        self._lock = threading.RLock()
-        self._teller: object | None = None  # set under _lock
+        # The collector may close a response here, while it is held.
+        self.lock = threading.RLock()
+        self._teller: object | None = None  # set under lock
         self._subscribers: tuple[list[Callable[[events.Event], Any]], ...] = ()
-        self.watchers: list[Signal] = []  # guarded by _lock
+        self.watchers: list[Signal] = []  # guarded by lock
         self.noted: deque[events.Event] = deque()
 
     def note(self, event: Callable[..., events.Event], *facts: object) -> None:
@@ -58,7 +59,7 @@ class Announcer:
         """
         me = object()
         try:
-            with self._lock:
+            with self.lock:
                 if self._teller is not None:
                     return False
                 self._teller = me
@@ -80,11 +81,11 @@ class Announcer:
     def subscribe(self, callback: Callable[[events.Event], Any]) -> Callable[[], None]:
         """Have `callback` called with each event; return what ends that."""
         subscription = [callback]  # told apart by identity, also from one of the same
-        with self._lock:
+        with self.lock:
             self._subscribers = (*self._subscribers, subscription)
 
         def unsubscribe() -> None:
-            with self._lock:
+            with self.lock:
                 self._subscribers = tuple(
                     other for other in self._subscribers if other is not subscription
                 )
@@ -94,19 +95,19 @@ class Announcer:
     def watch(self) -> Signal:
         """Return a signal that is given at the next change of the service."""
         signal = Signal()
-        with self._lock:
+        with self.lock:
             self.watchers.append(signal)
         return signal
 
     def unwatch(self, signal: Signal) -> None:
         """Forget a signal that nobody waits for any more."""
-        with self._lock:
+        with self.lock:
             if signal in self.watchers:
                 self.watchers.remove(signal)
 
     def reset_after_fork(self) -> None:
         """Forget, in the child, the parent's waiting threads; subscribers stay."""
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self._teller = None
         self.watchers.clear()
         self.noted.clear()

@@ -331,6 +331,11 @@ class Balancer:
             except KeyError:
                 return True
 
+    @property
+    def locks(self) -> tuple[threading.RLock, ...]:
+        """What whoever forks must hold, in this order."""
+        return self._lock, self.announcer.lock
+
     def reset_after_fork(self) -> None:
         """Forget, in the child, what belongs to the parent."""
         self._lock = self._accounts.lock = threading.RLock()

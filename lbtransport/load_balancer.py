@@ -375,4 +375,4 @@ def _reset_after_fork(balancer: LoadBalancer) -> None:
     balancer.checking.reset_after_fork()
 
 
-_instances = Inherited(_reset_after_fork)
+_instances = Inherited(_reset_after_fork, locks_of=lambda one: one.core.locks)

@@ -79,7 +79,7 @@ def test_child_of_a_fork_is_not_locked_by_a_thread_of_the_parent() -> None:
     held, done = Event(), Event()
 
     def hold() -> None:
-        with service.core._lock, service.core.announcer._lock:
+        with service.core._lock, service.core.announcer.lock:
             held.set()
             done.wait(10)
 
