@@ -14,15 +14,18 @@ pool, and is tried again.
          + penalty * failures in excess of the others' * mean (1 + mean in flight)^p
 
 The candidate of the least cost is chosen, out of all of them (out of 32 at random when
-there are more), and of several of the same cost the next in turn.
+there are more), and of several of the same cost the first in turn.
+The turn moves on after three requests, or the mean of a latency: of clients that share
+servers, each then keeps to a few for a moment, and what it has in flight there tells it
+more about their queues than requests that are strewn over all of them.
 
 While there is little in flight, what differs from the pool's mean by less than
 some standard errors is luck, and is taken for the mean.
 Otherwise whoever was lucky would get bursts of all that comes.
-With more in flight luck is believed: of clients that share servers, each then keeps for
-a while to some that it prefers, and what it has in flight there tells it more about
-their queues.  The same holds for a client that sends a backend next to nothing, as do
-hundreds of them together.
+Whoever pays for failures has no such benefit of the doubt: it may be back, and slow.
+With more in flight luck is believed, for then it pays more to keep to the same few.
+The same holds for a client that sends a backend next to nothing, as do hundreds of them
+together.
 
 Where the others fail as well, a failure says less of its backend, and an excess that
 may be luck costs nothing.
@@ -52,6 +55,7 @@ if TYPE_CHECKING:
 
 # Seconds; of latencies.  That of failures is half as long: the same factor, squared.
 _MEMORY = 10.0
+_MEMORY_OF_LOAD = 30.0
 _PRIOR_OF_FAILURES = 4.0
 _POWER = 0.75  # of the load; below 1, because a server works on more than one at once
 _MOST_EXPONENT = 10.0  # beyond, powers leave the numbers, and choose no better
@@ -60,12 +64,16 @@ _MOST_SAMPLES = 100.0  # so that at high rates the past does not outweigh the pr
 _MOST_CANDIDATES = 32
 _MOST_IN_A_ROW = 3
 _DOUBT = 2.5  # standard errors that a difference must have to be believed at low load
-_LOW_LOAD = 0.265  # in flight per candidate
+# In flight per candidate, as who comes first after a tick finds it: all doubt holds up
+# to the one, none from the other on.
+_LOW_LOAD, _SOME_LOAD = 0.175, 0.19
+_LOADS_OF_0 = 5  # that come before the first, so that few do not look like much
 _FEW = 12.0  # successes per candidate, within the memory
 _FIRST = 4  # requests per candidate that are spread in any case
 _REFUTED = 0.3  # what a failure leaves of the successes that it is weighed against
 _USUAL = 0.02  # part of the others' requests that fails; then one more says nothing
 _LUCK = 2.0  # standard errors by which failures may exceed those of the others
+_MOST_IN_TURN = 3  # requests
 _TICK = 0.1  # seconds between two looks at the pool; 1 % of the memory
 _MOST_POWERS = 64  # in flight; beyond, they are computed
 _NEXT_TO_0 = 1e-9  # a weight
@@ -109,10 +117,13 @@ class Adaptive:
         self._mean = 0.0  # seconds
         self._price = 0.0  # of an excess of failures of 1
         self._doubt = 0.0  # differences from the mean, in parts of it, that are luck
-        self._load = 0.0  # in flight per candidate, averaged over the memory
-        self._looked_at = -math.inf
+        self._load = 0.0  # in flight per candidate, averaged
+        self._loads = 0  # that were averaged
+        self._load_at = -math.inf  # when the last of them was taken
         self._looks = 0  # at the pool; at first one for each request
         self._turn = 0  # where those of the same cost are gone through from
+        self._turn_ends_at = -math.inf
+        self._in_turn = 0  # requests since it moved on
         self._version = 0
         self._twice: tuple[Member, ...] = ()
 
@@ -230,11 +241,15 @@ class Adaptive:
             ]
             weights = [member.backend.weight for member in equals]
             return rng.choices(equals, weights if any(weights) else None)[0]
+        self._in_turn += 1
+        if self._in_turn > _MOST_IN_TURN or now >= self._turn_ends_at:
+            self._turn = (self._turn + 1) % len(some)
+            self._turn_ends_at = now + self._mean
+            self._in_turn = 1
         try:
             place = costs.index(least, self._turn)
         except ValueError:
             place = costs.index(least)
-        self._turn = place + 1
         return some[place]
 
     def _costs(
@@ -271,10 +286,11 @@ class Adaptive:
         shrunk, mean = self._shrunk, self._mean
         record.count = PRIOR + record.successes * shrunk
         latency = (PRIOR * mean + record.spent * shrunk) / record.count
-        if self._doubt and abs(latency - mean) < self._doubt * mean:
+        record.surcharge = self._surcharge_of(record) if record.bad else 0.0
+        is_luck = abs(latency - mean) < self._doubt * mean
+        if is_luck and not record.surcharge:
             latency = mean
         record.latency = latency
-        record.surcharge = self._surcharge_of(record) if record.bad else 0.0
         idle_cost = latency if self._exponent == 1 else latency**self._exponent
         record.idle_cost = idle_cost + record.surcharge
         record.tick = self._tick
@@ -302,9 +318,12 @@ class Adaptive:
         self._shrunk = 1 / self._unit_of_tick
         self._mean = pool.spent / pool.successes if pool.successes else 0.0
         load = sum(candidate.in_flight for candidate in candidates) / len(candidates)
-        gain = min(1.0, max((now - self._looked_at) / _MEMORY, 1 / self._looks))
-        self._load += gain * (load - self._load)
-        self._looked_at = now
+        if now - self._load_at >= _TICK:
+            self._loads += 1
+            passed = now - self._load_at
+            gain = max(passed / _MEMORY_OF_LOAD, 1 / (self._loads + _LOADS_OF_0))
+            self._load += min(1.0, gain) * (load - self._load)
+            self._load_at = now
         delay = self._mean**self._exponent * (1 + load) ** self._power
         self._price = self._penalty * delay
         known = pool.successes * self._shrunk
@@ -316,10 +335,11 @@ class Adaptive:
     def _doubt_of(self, known: float, size: int) -> float:
         """Return what difference from the mean is luck, as a part of the mean."""
         is_sparse = known < _FEW and self._looks >= _FIRST * size
-        if self._load > _LOW_LOAD or is_sparse:
+        part = (_SOME_LOAD - self._load) / (_SOME_LOAD - _LOW_LOAD)
+        if part <= 0 or is_sparse:
             return 0.0
         # The standard error of a mean of exponential samples, in parts of it.
-        return _DOUBT / math.sqrt(PRIOR + known)
+        return min(1.0, part) * _DOUBT / math.sqrt(PRIOR + known)
 
     def _move_landmark(self, members: Sequence[Member], now: float) -> None:
         """Start the units anew, before they grow out of the numbers."""
