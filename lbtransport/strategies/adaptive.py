@@ -19,13 +19,8 @@ The turn moves on after three requests, or the mean of a latency: of clients tha
 servers, each then keeps to a few for a moment, and what it has in flight there tells it
 more about their queues than requests that are strewn over all of them.
 
-While there is little in flight, what differs from the pool's mean by less than
-some standard errors is luck, and is taken for the mean.
-Otherwise whoever was lucky would get bursts of all that comes.
-Whoever pays for failures has no such benefit of the doubt: it may be back, and slow.
-With more in flight luck is believed, for then it pays more to keep to the same few.
-The same holds for a client that sends a backend next to nothing, as do hundreds of them
-together.
+What may be luck is no reason for a choice (`_doubt`), unless it is of one that pays for
+failures: it may be back, and slow.
 
 Where the others fail as well, a failure says less of its backend, and an excess that
 may be luck costs nothing.
@@ -48,6 +43,7 @@ from lbtransport._types import Outcome, Verdict
 from lbtransport._types.outcome import CANCELLED
 from lbtransport._validation import check_number
 from lbtransport.strategies._contract import Candidates, Member
+from lbtransport.strategies._doubt import Doubt
 from lbtransport.strategies._record import PRIOR, STALE, Record
 
 if TYPE_CHECKING:
@@ -55,7 +51,6 @@ if TYPE_CHECKING:
 
 # Seconds; of latencies.  That of failures is half as long: the same factor, squared.
 _MEMORY = 10.0
-_MEMORY_OF_LOAD = 30.0
 _PRIOR_OF_FAILURES = 4.0
 _POWER = 0.75  # of the load; below 1, because a server works on more than one at once
 _MOST_EXPONENT = 10.0  # beyond, powers leave the numbers, and choose no better
@@ -63,13 +58,6 @@ _PENALTY = 20.0  # of a backend that always fails, in multiples of a mean delay
 _MOST_SAMPLES = 100.0  # so that at high rates the past does not outweigh the present
 _MOST_CANDIDATES = 32
 _MOST_IN_A_ROW = 3
-_DOUBT = 2.5  # standard errors that a difference must have to be believed at low load
-# In flight per candidate, as who comes first after a tick finds it: all doubt holds up
-# to the one, none from the other on.
-_LOW_LOAD, _SOME_LOAD = 0.175, 0.19
-_LOADS_OF_0 = 5  # that come before the first, so that few do not look like much
-_FEW = 12.0  # successes per candidate, within the memory
-_FIRST = 4  # requests per candidate that are spread in any case
 _REFUTED = 0.3  # what a failure leaves of the successes that it is weighed against
 _USUAL = 0.02  # part of the others' requests that fails; then one more says nothing
 _LUCK = 2.0  # standard errors by which failures may exceed those of the others
@@ -116,11 +104,8 @@ class Adaptive:
         self._unit_of_tick = 1.0  # the other way round
         self._mean = 0.0  # seconds
         self._price = 0.0  # of an excess of failures of 1
-        self._doubt = 0.0  # differences from the mean, in parts of it, that are luck
-        self._load = 0.0  # in flight per candidate, averaged
-        self._loads = 0  # that were averaged
-        self._load_at = -math.inf  # when the last of them was taken
-        self._looks = 0  # at the pool; at first one for each request
+        self._luck = 0.0  # differences from the mean, in parts of it, that are luck
+        self._doubt = Doubt()
         self._turn = 0  # where those of the same cost are gone through from
         self._turn_ends_at = -math.inf
         self._in_turn = 0  # requests since it moved on
@@ -287,7 +272,7 @@ class Adaptive:
         record.count = PRIOR + record.successes * shrunk
         latency = (PRIOR * mean + record.spent * shrunk) / record.count
         record.surcharge = self._surcharge_of(record) if record.bad else 0.0
-        is_luck = abs(latency - mean) < self._doubt * mean
+        is_luck = abs(latency - mean) < self._luck * mean
         if is_luck and not record.surcharge:
             latency = mean
         record.latency = latency
@@ -312,34 +297,19 @@ class Adaptive:
         """Compute what all costs have in common."""
         if now - self._landmark > _LANDMARK:
             self._move_landmark(candidates.members, now)
-        self._looks += 1
         pool = self._pool
         self._unit_of_tick = self._unit(now)
         self._shrunk = 1 / self._unit_of_tick
         self._mean = pool.spent / pool.successes if pool.successes else 0.0
         load = sum(candidate.in_flight for candidate in candidates) / len(candidates)
-        if now - self._load_at >= _TICK:
-            self._loads += 1
-            passed = now - self._load_at
-            gain = max(passed / _MEMORY_OF_LOAD, 1 / (self._loads + _LOADS_OF_0))
-            self._load += min(1.0, gain) * (load - self._load)
-            self._load_at = now
         delay = self._mean**self._exponent * (1 + load) ** self._power
         self._price = self._penalty * delay
         known = pool.successes * self._shrunk
-        self._doubt = self._doubt_of(known / len(candidates), len(candidates))
+        size = len(candidates)
+        self._luck = self._doubt.look(load, known / size, size, now)
         self._tick += 1
         # At first each answer changes much.
         self._tick_ends_at = now + (_TICK if known > _MOST_SAMPLES else 0.0)
-
-    def _doubt_of(self, known: float, size: int) -> float:
-        """Return what difference from the mean is luck, as a part of the mean."""
-        is_sparse = known < _FEW and self._looks >= _FIRST * size
-        part = (_SOME_LOAD - self._load) / (_SOME_LOAD - _LOW_LOAD)
-        if part <= 0 or is_sparse:
-            return 0.0
-        # The standard error of a mean of exponential samples, in parts of it.
-        return min(1.0, part) * _DOUBT / math.sqrt(PRIOR + known)
 
     def _move_landmark(self, members: Sequence[Member], now: float) -> None:
         """Start the units anew, before they grow out of the numbers."""
