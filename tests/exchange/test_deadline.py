@@ -34,10 +34,11 @@ def test_no_attempt_begins_after_the_deadline() -> None:
     assert client.script.timeouts == [2.0, 1.0]
 
 
-def test_no_wait_goes_past_the_deadline() -> None:
+@pytest.mark.parametrize("deadline", [20.0, 30.0])
+def test_no_wait_goes_to_the_deadline_or_past_it(deadline: float) -> None:
     client = Client(Reply(503, retry_after=30.0), service=make_service([A]))
 
-    reply = client.ask(deadline=20.0)
+    reply = client.ask(deadline=deadline)
 
     assert reply.status == 503
     assert client.script.sleeps == []
