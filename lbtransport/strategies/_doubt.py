@@ -23,7 +23,8 @@ _LOW_LOAD, _SOME_LOAD = 0.175, 0.19
 _PAUSE = 0.1  # seconds between two loads that are averaged
 _MEMORY = 30.0  # seconds; of loads
 _LOADS_OF_0 = 5  # that come before the first, so that few do not look like much
-_FEW = 12.0  # successes per candidate, within the memory of latencies
+_MEMORY_OF_LATENCIES = 10.0  # seconds
+_FEW = 12.0  # successes per candidate, within that
 _FIRST = 4  # requests per candidate that are spread in any case
 
 
@@ -36,6 +37,7 @@ class Doubt:
         self._loads = 0  # that were averaged
         self._load_at = -math.inf  # when the last of them was taken
         self._looks = 0
+        self._began_at = math.inf
 
     def look(self, load: float, known: float, size: int, now: float) -> float:
         """Return what difference from the mean is luck, as a part of the mean.
@@ -47,9 +49,12 @@ class Doubt:
             now: The instant of all that.
         """
         self._looks += 1
+        self._began_at = min(self._began_at, now)
         if now - self._load_at >= _PAUSE:
             self._average(load, now)
-        is_sparse = known < _FEW and self._looks >= _FIRST * size
+        # Who began a moment ago knows little yet, and that is no sparseness.
+        heard = -math.expm1((self._began_at - now) / _MEMORY_OF_LATENCIES)
+        is_sparse = known < _FEW * heard and self._looks >= _FIRST * size
         part = (_SOME_LOAD - self._load) / (_SOME_LOAD - _LOW_LOAD)
         if part <= 0 or is_sparse:
             return 0.0
