@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import tenacity
 
 from lbtransport._balancer import Balancer
-from lbtransport._effects import Call, Effect, Sleep, Vet
+from lbtransport._effects import SHORTEST_TIMEOUT, Call, Effect, Sleep, Vet
 from lbtransport._errors import ConfigurationError, NoBackendsAvailable
 from lbtransport._selection import Selection
 from lbtransport._tenacity import USUAL_SLEEPS
@@ -27,8 +27,6 @@ from lbtransport.events import AttemptRetried
 from lbtransport.retry import Plan, Repeatable, Standing
 
 logger = logging.getLogger("lbtransport.retry")
-
-SHORTEST_TIMEOUT = 0.001  # seconds; to the clients, zero means no waiting at all
 
 
 class Job(Repeatable, Protocol):

@@ -14,6 +14,9 @@ from tenacity import BaseRetrying
 
 from lbtransport._types import Backend, Signal
 
+# Seconds; to the clients, and to sockets, zero means no waiting at all.
+SHORTEST_TIMEOUT = 0.001
+
 
 @dataclass(frozen=True, slots=True)
 class Send:

@@ -23,14 +23,13 @@ from typing import Any, TypeAlias
 
 from lbtransport._balancer import Balancer
 from lbtransport._course import (
-    SHORTEST_TIMEOUT,
     Course,
     Ended,
     Instead,
     Job,
     outcome_of_error,
 )
-from lbtransport._effects import Close, Effect, Send
+from lbtransport._effects import SHORTEST_TIMEOUT, Close, Effect, Send
 from lbtransport._hedge import hedge_delay, hedged
 from lbtransport._selection import Selection
 from lbtransport._turn import select_in_turn

@@ -19,8 +19,8 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 from lbtransport._balancer import Balancer
-from lbtransport._course import SHORTEST_TIMEOUT, Job, outcome_of_error
-from lbtransport._effects import Effect, Leg, Race, Send
+from lbtransport._course import Job, outcome_of_error
+from lbtransport._effects import SHORTEST_TIMEOUT, Effect, Leg, Race, Send
 from lbtransport._errors import NoBackendsAvailable
 from lbtransport._selection import Selection
 from lbtransport._types import Outcome

@@ -24,7 +24,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
-_SHORTEST = 0.001  # seconds; to a socket, zero means no waiting at all
+from lbtransport._effects import SHORTEST_TIMEOUT
 
 
 class _Current(threading.local):
@@ -49,7 +49,7 @@ class Limit:
     @property
     def is_over(self) -> bool:
         """Whether the time is over, or as good as over."""
-        return self._ends_at - time.monotonic() <= _SHORTEST
+        return self._ends_at - time.monotonic() <= SHORTEST_TIMEOUT
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -78,7 +78,7 @@ def shorter(timeout: float | None) -> float | None:
     ends_at = _current.ends_at
     if ends_at == math.inf:
         return timeout
-    left = max(ends_at - time.monotonic(), _SHORTEST)
+    left = max(ends_at - time.monotonic(), SHORTEST_TIMEOUT)
     return left if timeout is None else min(timeout, left)
 
 

@@ -14,10 +14,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 from lbtransport._clock import Clock
+from lbtransport._effects import SHORTEST_TIMEOUT
 from lbtransport._limits import Limit
 from lbtransport._loops import running_trio
-
-_SHORTEST = 0.001  # seconds; to the clients, zero means no waiting at all
 
 # Seconds by which a cancellation comes later than the client's own timeouts, which
 # say better what it was that took so long, and end in better order.
@@ -56,7 +55,7 @@ class Timeouts(dict[str, Any]):
         timeout = self._given.get(name, default)
         if self._ends_at is None:
             return timeout
-        left = max(self._ends_at - time.monotonic(), _SHORTEST)
+        left = max(self._ends_at - time.monotonic(), SHORTEST_TIMEOUT)
         return left if timeout is None else min(timeout, left)
 
 
@@ -88,7 +87,7 @@ class Deadline:
     @property
     def is_over(self) -> bool:
         """Whether it is over, or as good as over."""
-        return self._left <= _SHORTEST
+        return self._left <= SHORTEST_TIMEOUT
 
     @property
     def _left(self) -> float:

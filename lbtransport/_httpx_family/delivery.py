@@ -12,6 +12,7 @@ from collections.abc import Hashable
 from typing import Any, ClassVar, Self
 
 from lbtransport._balancer import Balancer
+from lbtransport._effects import SHORTEST_TIMEOUT
 from lbtransport._httpx_family.deadlines import Deadline, Timeouts, move_on_after
 from lbtransport._httpx_family.flavour import Flavour
 from lbtransport._httpx_family.routes import Route, Routes
@@ -222,7 +223,7 @@ class _Delivery:
         """Return seconds until an instant, not quite zero; None if it never comes."""
         if ends_at is None or ends_at == math.inf:
             return None
-        return max(ends_at - self.balancer.core.clock.monotonic(), 0.001)
+        return max(ends_at - self.balancer.core.clock.monotonic(), SHORTEST_TIMEOUT)
 
     def body_deadline(self) -> Deadline | None:
         """Return what ends a body that is read past the deadline; None without one."""

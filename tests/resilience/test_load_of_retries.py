@@ -96,7 +96,7 @@ class Uneven:
         with self._lock:
             self._asked += 1
             is_slow = self._asked % 4 == 0
-        time.sleep(0.01 if is_slow else 0.001)
+        time.sleep(0.01 if is_slow else 0.001)  # the work of a server, in real time
         return Reply(self._status)
 
 
